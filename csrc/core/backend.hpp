@@ -1,0 +1,77 @@
+// One function pointer per operation. The bindings validate, allocate results and call; a backend only computes.
+#pragma once
+
+#include <cstdint>
+
+#include "problem.hpp"
+#include "view.hpp"
+
+namespace fastconv {
+
+enum class Activation : uint8_t { none, relu, sigmoid, tanh };
+enum class Algorithm : uint8_t { automatic, direct, winograd };
+enum class Pass : uint8_t { forward, backward_input, backward_weight };
+enum class Reduction : uint8_t { none, mean, sum };
+
+struct SgdParameters {
+  double lr, momentum, dampening, weight_decay;
+  bool nesterov, first_step;   // first_step: the momentum buffer becomes the gradient, undampened (PyTorch)
+};
+struct AdamParameters {
+  double lr, beta1, beta2, eps, weight_decay;
+  int64_t step;                // counted from 1
+  bool decoupled;              // AdamW: weight decay acts on the parameter, not on the gradient
+};
+
+// Optional arrays are null pointers. Views of one call share device and floating dtype; indices are int64,
+// class targets int64 or int32. Results are dense and may lie differently from the inputs.
+struct Backend {
+  const char* name;
+
+  // The implementation that the call would run, a function of its arguments alone; null where none accepts.
+  const char* (*conv_implementation)(const ConvProblem&, Pass, Algorithm, DType, MemoryFormat source,
+                                     MemoryFormat result);
+  void (*conv_forward)(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,
+                       Algorithm, const View& y);
+  void (*conv_backward_input)(const ConvProblem&, const View& grad, const View& weight, Algorithm,
+                              const View& dx);
+  void (*conv_backward_weight)(const ConvProblem&, const View& grad, const View& x, Algorithm, const View& dw,
+                               const View* db);
+
+  // indices: flat position in the input plane; null when nobody asked.
+  void (*max_pool)(const PoolProblem&, const View& x, const View& y, const View* indices);
+  void (*max_pool_backward)(const PoolProblem&, const View& grad, const View& indices, const View& dx);
+
+  void (*linear)(const LinearProblem&, const View& x, const View& weight, const View* bias, Activation,
+                 const View& y);
+  void (*linear_backward_input)(const LinearProblem&, const View& grad, const View& weight, const View& dx);
+  void (*linear_backward_weight)(const LinearProblem&, const View& grad, const View& x, const View& dw,
+                                 const View* db);
+
+  void (*activation)(Activation, const View& x, const View& y);
+  // From the gradient at the output and the kept output y.
+  void (*activation_backward)(Activation, const View& grad, const View& y, const View& dx);
+
+  // Arrays seen as (outer, classes, inner): softmax over the middle. log: log-softmax.
+  void (*softmax)(bool log, int64_t outer, int64_t classes, int64_t inner, const View& x, const View& y);
+  void (*softmax_backward)(bool log, int64_t outer, int64_t classes, int64_t inner, const View& grad,
+                           const View& y, const View& dx);
+
+  // logits (N, classes), target (N,), loss () or (N,). Targets are checked; the first bad row is returned, else -1.
+  int64_t (*cross_entropy)(Reduction, const View& logits, const View& target, const View& loss);
+  void (*cross_entropy_backward)(Reduction, const View& grad, const View& logits, const View& target,
+                                 const View& dlogits);
+
+  // In place on parameter and state.
+  void (*sgd_update)(const SgdParameters&, const View& parameter, const View& grad, const View* momentum);
+  void (*adam_update)(const AdamParameters&, const View& parameter, const View& grad, const View& exp_avg,
+                      const View& exp_avg_sq);
+};
+
+// The only branch on the device (backend.cpp). Throws std::runtime_error where the device has no backend.
+const Backend& backend_for(Device device);
+
+const Backend* cpu_backend();
+const Backend* cuda_backend();   // null where the build has no CUDA (cuda/stub.cpp)
+
+}  // namespace fastconv

@@ -1,0 +1,96 @@
+// What a problem is: plain data that says everything about one operation except where its arrays lie.
+// Built and checked once by the make_* functions (problem.cpp), read by every backend.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace fastconv {
+
+constexpr int kMaxSpatial = 3;
+
+using Shape = std::vector<int64_t>;
+
+// Padding as the caller gave it; "same" is resolved in problem.cpp, where kernel and dilation are known.
+struct Padding {
+  enum class Mode { explicit_, same, valid };
+  Mode mode = Mode::explicit_;
+  int64_t before[kMaxSpatial] = {0, 0, 0};
+  int64_t after[kMaxSpatial] = {0, 0, 0};
+};
+
+// Cross-correlation of input (N, C, *input) with weight (K, C/groups, *kernel) to output (N, K, *output).
+// Entries [0, spatial) of each array are set, outermost dimension first: (h, w) in 2-D, (d, h, w) in 3-D.
+struct ConvProblem {
+  int spatial = 2;
+  int64_t batch = 0, in_channels = 0, out_channels = 0, groups = 1;
+  int64_t input[kMaxSpatial] = {1, 1, 1};
+  int64_t kernel[kMaxSpatial] = {1, 1, 1};
+  int64_t output[kMaxSpatial] = {1, 1, 1};
+  int64_t stride[kMaxSpatial] = {1, 1, 1};
+  int64_t dilation[kMaxSpatial] = {1, 1, 1};
+  int64_t pad_before[kMaxSpatial] = {0, 0, 0};
+  int64_t pad_after[kMaxSpatial] = {0, 0, 0};
+
+  Shape input_shape() const;
+  Shape weight_shape() const;
+  Shape output_shape() const;
+  int64_t flops() const;                     // 2 * multiply-adds; the same for all three passes
+  int64_t bytes(int64_t itemsize) const;     // input + weight + output, each touched once
+};
+
+// Windows over input (N, C, *input) to output (N, C, *output).
+struct PoolProblem {
+  int spatial = 2;
+  int64_t batch = 0, channels = 0;
+  int64_t input[kMaxSpatial] = {1, 1, 1};
+  int64_t kernel[kMaxSpatial] = {1, 1, 1};
+  int64_t output[kMaxSpatial] = {1, 1, 1};
+  int64_t stride[kMaxSpatial] = {1, 1, 1};
+  int64_t dilation[kMaxSpatial] = {1, 1, 1};
+  int64_t padding[kMaxSpatial] = {0, 0, 0};
+  bool ceil_mode = false;
+
+  Shape input_shape() const;
+  Shape output_shape() const;
+  int64_t flops() const;                     // one comparison or addition a window element
+  int64_t bytes(int64_t itemsize) const;
+};
+
+// y (rows, out_features) = x (rows, in_features) times weight (out_features, in_features) transposed.
+struct LinearProblem {
+  int64_t rows = 0, in_features = 0, out_features = 0;
+
+  int64_t flops() const;
+  int64_t bytes(int64_t itemsize) const;
+};
+
+// Validation and shape inference. `operation` ("conv2d") opens every message; std::invalid_argument on bad input.
+ConvProblem make_conv_problem(const std::string& operation, const Shape& input, const Shape& weight,
+                              const Shape& stride, const Padding& padding, const Shape& dilation,
+                              int64_t groups);
+PoolProblem make_pool_problem(const std::string& operation, const Shape& input, const Shape& kernel,
+                              const Shape& stride, const Shape& padding, const Shape& dilation,
+                              bool ceil_mode);
+LinearProblem make_linear_problem(const std::string& operation, const Shape& input, const Shape& weight);
+
+// `argument` of `operation` must have exactly the shape `expected`.
+void check_shape(const std::string& operation, const std::string& argument, const Shape& got,
+                 const Shape& expected);
+// Product of a shape; std::invalid_argument where it does not fit 63 bits (with room for itemsize 16).
+int64_t checked_elements(const std::string& operation, const std::string& argument, const Shape& shape);
+
+std::string to_string(const Shape& shape);   // "(64, 3, 32, 32)", "(7,)"
+
+// One line of text, the same in test ids, bench rows and bug reports (descriptor.cpp):
+//   conv    n64c3h32w32k16r5s5sh1sw1ph2pw2  with defaults and square pairs left out: n64c3h32k16r5p2
+//   pool    pool:n64c16h28r2s2              linear  linear:n64i400o120
+std::string describe(const ConvProblem& problem);
+std::string describe(const PoolProblem& problem);
+std::string describe(const LinearProblem& problem);
+ConvProblem parse_conv(const std::string& descriptor);
+PoolProblem parse_pool(const std::string& descriptor);
+LinearProblem parse_linear(const std::string& descriptor);
+
+}  // namespace fastconv

@@ -1,0 +1,43 @@
+// A pointer and how its elements lie. Owns nothing.
+#pragma once
+
+#include <cstdint>
+
+#include "problem.hpp"
+
+namespace fastconv {
+
+enum class DType : uint8_t { float32, float64, int32, int64 };
+enum class DeviceType : uint8_t { cpu, cuda };
+struct Device {
+  DeviceType type = DeviceType::cpu;
+  int index = 0;
+};
+
+// How an (N, C, *spatial) array lies. An array that is both counts as contiguous.
+enum class MemoryFormat : uint8_t { contiguous, channels_last };
+
+constexpr int64_t itemsize(DType dtype) {
+  return dtype == DType::float32 || dtype == DType::int32 ? 4 : 8;
+}
+
+// Kernels receive views that are dense in `format`; strided arrays are copied before (bindings/arrays.hpp).
+struct View {
+  void* data = nullptr;
+  Shape shape;
+  DType dtype = DType::float32;
+  MemoryFormat format = MemoryFormat::contiguous;
+  Device device;
+
+  int64_t elements() const {
+    int64_t count = 1;
+    for (int64_t extent : shape) count *= extent;
+    return count;
+  }
+  template <class T>
+  T* as() const {
+    return static_cast<T*>(data);
+  }
+};
+
+}  // namespace fastconv

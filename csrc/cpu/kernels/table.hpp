@@ -1,0 +1,23 @@
+// Every serial kernel of one instruction set. Pointers to dense data and counts in, no allocation, no threads.
+#pragma once
+
+#include "activation.hpp"
+#include "gemm.hpp"
+#include "loss.hpp"
+#include "optimizer.hpp"
+#include "pack.hpp"
+#include "pool.hpp"
+
+namespace fastconv::cpu {
+
+template <class T>
+struct KernelTable {
+  GemmKernels<T> gemm;
+  PackKernels<T> pack;
+  PoolKernels<T> pool;
+  ActivationKernels<T> activation;
+  LossKernels<T> loss;
+  OptimizerKernels<T> optimizer;
+};
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,132 @@
+// The vector type of the instruction set that this unit is compiled for. GCC/Clang vector extensions carry the
+// arithmetic (+ - * / and comparisons work on Vec<T>); multiply-add contracts to FMA where the target has one.
+//
+// Units in this folder are compiled once per instruction set into namespace FASTCONV_ISA. They use no inline
+// function of the standard library: the linker would keep one copy, perhaps the AVX-512 one, for everybody.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__AVX512F__) || defined(__AVX2__) || defined(__SSE4_2__)
+#include <immintrin.h>
+#endif
+
+#ifndef FASTCONV_ISA
+#error "compile kernels through fastconv_add_kernels() in CMakeLists.txt"
+#endif
+
+#define FASTCONV_INLINE inline __attribute__((always_inline))
+
+namespace fastconv::cpu::FASTCONV_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;   // SSE4.2, NEON and whatever the compiler maps 128 bits to
+#endif
+
+template <class T>
+struct VecOf;
+template <>
+struct VecOf<float> {
+  typedef float type __attribute__((vector_size(kVectorBytes), aligned(kVectorBytes), may_alias));
+  typedef int32_t mask __attribute__((vector_size(kVectorBytes), aligned(kVectorBytes), may_alias));
+};
+template <>
+struct VecOf<double> {
+  typedef double type __attribute__((vector_size(kVectorBytes), aligned(kVectorBytes), may_alias));
+  typedef int64_t mask __attribute__((vector_size(kVectorBytes), aligned(kVectorBytes), may_alias));
+};
+
+template <class T>
+using Vec = typename VecOf<T>::type;
+template <class T>
+using Mask = typename VecOf<T>::mask;   // all ones where true, as comparisons of Vec give it
+
+template <class T>
+constexpr int kLanes = kVectorBytes / int(sizeof(T));
+
+template <class T>
+FASTCONV_INLINE Vec<T> load(const T* p) {
+  Vec<T> v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class T>
+FASTCONV_INLINE void store(T* p, Vec<T> v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+template <class T>
+FASTCONV_INLINE Vec<T> broadcast(T x) {
+  return x - Vec<T>{};   // x + 0 would turn -0 into 0
+}
+template <class T>
+FASTCONV_INLINE Vec<T> zero() {
+  return Vec<T>{};
+}
+
+// The first `count` lanes, 0 <= count <= kLanes; the others read as zero, and are not touched in memory.
+FASTCONV_INLINE Vec<float> load_partial(const float* p, int count) {
+#if defined(__AVX512F__)
+  return (Vec<float>)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
+#elif defined(__AVX2__)
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return (Vec<float>)_mm256_maskload_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane));
+#else
+  Vec<float> v{};
+  for (int i = 0; i < count; ++i) v[i] = p[i];
+  return v;
+#endif
+}
+FASTCONV_INLINE Vec<double> load_partial(const double* p, int count) {
+#if defined(__AVX512F__)
+  return (Vec<double>)_mm512_maskz_loadu_pd((__mmask8)((1u << count) - 1), p);
+#elif defined(__AVX2__)
+  const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+  return (Vec<double>)_mm256_maskload_pd(p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), lane));
+#else
+  Vec<double> v{};
+  for (int i = 0; i < count; ++i) v[i] = p[i];
+  return v;
+#endif
+}
+FASTCONV_INLINE void store_partial(float* p, Vec<float> v, int count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), (__m512)v);
+#elif defined(__AVX2__)
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  _mm256_maskstore_ps(p, _mm256_cmpgt_epi32(_mm256_set1_epi32(count), lane), (__m256)v);
+#else
+  for (int i = 0; i < count; ++i) p[i] = v[i];
+#endif
+}
+FASTCONV_INLINE void store_partial(double* p, Vec<double> v, int count) {
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_pd(p, (__mmask8)((1u << count) - 1), (__m512d)v);
+#elif defined(__AVX2__)
+  const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+  _mm256_maskstore_pd(p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), lane), (__m256d)v);
+#else
+  for (int i = 0; i < count; ++i) p[i] = v[i];
+#endif
+}
+
+template <class T>
+FASTCONV_INLINE Vec<T> select(Mask<T> condition, Vec<T> yes, Vec<T> no) {
+  return condition ? yes : no;
+}
+
+// Sum of the lanes in a fixed pairwise order.
+template <class T>
+FASTCONV_INLINE T reduce_add(Vec<T> v) {
+  T lane[kLanes<T>];
+  __builtin_memcpy(lane, &v, sizeof v);
+  for (int half = kLanes<T> / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) lane[i] += lane[i + half];
+  return lane[0];
+}
+
+}  // namespace fastconv::cpu::FASTCONV_ISA
