@@ -1,0 +1,71 @@
+"""The operations of `fastconv.ops` stated in plain NumPy, to be read beside their formulas.
+
+Names, signatures and results are those of `fastconv.ops`; the arithmetic is done in the dtype of
+the arguments, so float64 arrays give the values that the kernels are held to. Arguments are taken
+as valid: shapes are checked in one place, which is the compiled module's. Convolution and pooling
+are written for any number of spatial dimensions: a loop over the taps of the kernel, vectorised
+over everything else.
+"""
+
+from fastconv.reference.activation import (
+    log_softmax,
+    log_softmax_backward,
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    softmax,
+    softmax_backward,
+    tanh,
+    tanh_backward,
+)
+from fastconv.reference.conv import (
+    ConvProblem,
+    conv2d,
+    conv2d_backward_input,
+    conv2d_backward_weight,
+    conv_backward_input,
+    conv_backward_weight,
+    conv_forward,
+    conv_problem,
+)
+from fastconv.reference.linear import (
+    linear,
+    linear_backward,
+    linear_backward_input,
+    linear_backward_weight,
+)
+from fastconv.reference.loss import cross_entropy, cross_entropy_backward
+from fastconv.reference.optimizer import adam_update, sgd_update
+from fastconv.reference.pool import max_pool2d, max_pool2d_backward
+
+__all__ = [
+    "ConvProblem",
+    "adam_update",
+    "conv2d",
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "conv_backward_input",
+    "conv_backward_weight",
+    "conv_forward",
+    "conv_problem",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "linear",
+    "linear_backward",
+    "linear_backward_input",
+    "linear_backward_weight",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "relu",
+    "relu_backward",
+    "sgd_update",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "tanh",
+    "tanh_backward",
+]

@@ -1,0 +1,68 @@
+"""Max pooling that keeps where each maximum was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastconv.reference.layout import Array, deliver, per_dimension, under_tap
+
+
+def _pooled_size(
+    size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool
+) -> int:
+    """Ceil mode lets a window hang over the end, but not start in the trailing padding."""
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    count = (-(-room // stride) if ceil_mode else room // stride) + 1
+    return count - 1 if ceil_mode and (count - 1) * stride >= size + padding else count
+
+
+def max_pool2d(
+    x: Array,
+    kernel_size: Any,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+    *,
+    return_indices: bool = True,
+) -> tuple[Array, Array] | Array:
+    """The largest cell of each window and its flat position in the input plane; padding never wins.
+
+    x (N, C, H, W) -> (N, C, P, Q), int64 indices of the same shape. The first maximum wins, also
+    where all are -inf; a NaN wins over any number, the last NaN over earlier ones (as in PyTorch).
+    """
+    dims = x.ndim - 2
+    kernel = per_dimension(kernel_size, dims)
+    stride = kernel if stride is None else per_dimension(stride, dims)
+    padding, dilation = per_dimension(padding, dims), per_dimension(dilation, dims)
+    windows = list(zip(x.shape[2:], kernel, stride, padding, dilation, strict=True))
+    output = tuple(_pooled_size(*window, ceil_mode) for window in windows)
+    frame = [
+        (p, max(0, (o - 1) * s + d * (k - 1) + 1 - size - p))
+        for o, (size, k, s, p, d) in zip(output, windows, strict=True)
+    ]
+    places = np.arange(math.prod(x.shape[2:])).reshape(x.shape[2:])
+    places = np.pad(places, frame, constant_values=-1)
+    cells = np.pad(x, ((0, 0), (0, 0), *frame))
+    y = np.zeros((*x.shape[:2], *output), x.dtype)
+    indices = np.full(y.shape, -1, np.int64)
+    for tap in np.ndindex(*kernel):
+        here = under_tap(tap, output, stride, dilation)
+        value, place = cells[here], places[here]
+        wins = (place >= 0) & ((indices < 0) | (value > y) | np.isnan(value))
+        y, indices = np.where(wins, value, y), np.where(wins, place, indices)
+    y, indices = deliver(y, x), deliver(indices, x)
+    return (y, indices) if return_indices else y
+
+
+def max_pool2d_backward(grad: Array, indices: Array, input_shape: Sequence[int]) -> Array:
+    """Each gradient goes to the cell that won its window; one that won several gets their sum."""
+    n, c = np.ogrid[: input_shape[0], : input_shape[1]]
+    dx = np.zeros((*input_shape[:2], math.prod(input_shape[2:])), grad.dtype)
+    flat = (*input_shape[:2], math.prod(grad.shape[2:]))
+    np.add.at(dx, (n[..., None], c[..., None], indices.reshape(flat)), grad.reshape(flat))
+    return deliver(dx.reshape(input_shape), grad)
