@@ -12,6 +12,9 @@ constexpr int kMaxSpatial = 3;
 
 using Shape = std::vector<int64_t>;
 
+// Largest kernel, stride, dilation or padding; with checked_elements it keeps every sum below within int64.
+constexpr int64_t kMaxParameter = (int64_t{1} << 31) - 1;
+
 // Padding as the caller gave it; "same" is resolved in problem.cpp, where kernel and dilation are known.
 struct Padding {
   enum class Mode { explicit_, same, valid };
@@ -36,6 +39,7 @@ struct ConvProblem {
   Shape input_shape() const;
   Shape weight_shape() const;
   Shape output_shape() const;
+  // Counts that do not fit int64 are reported as its largest value.
   int64_t flops() const;                     // 2 * multiply-adds; the same for all three passes
   int64_t bytes(int64_t itemsize) const;     // input + weight + output, each touched once
 };
@@ -67,19 +71,22 @@ struct LinearProblem {
 };
 
 // Validation and shape inference. `operation` ("conv2d") opens every message; std::invalid_argument on bad input.
-ConvProblem make_conv_problem(const std::string& operation, const Shape& input, const Shape& weight,
+// The length of `stride` says how many spatial dimensions the operation has.
+ConvProblem make_conv_problem(const char* operation, const Shape& input, const Shape& weight,
                               const Shape& stride, const Padding& padding, const Shape& dilation,
                               int64_t groups);
-PoolProblem make_pool_problem(const std::string& operation, const Shape& input, const Shape& kernel,
+PoolProblem make_pool_problem(const char* operation, const Shape& input, const Shape& kernel,
                               const Shape& stride, const Shape& padding, const Shape& dilation,
                               bool ceil_mode);
-LinearProblem make_linear_problem(const std::string& operation, const Shape& input, const Shape& weight);
+// Input (..., in_features): the leading dimensions become rows.
+LinearProblem make_linear_problem(const char* operation, const Shape& input, const Shape& weight);
 
 // `argument` of `operation` must have exactly the shape `expected`.
-void check_shape(const std::string& operation, const std::string& argument, const Shape& got,
+void check_shape(const char* operation, const char* argument, const Shape& got,
                  const Shape& expected);
-// Product of a shape; std::invalid_argument where it does not fit 63 bits (with room for itemsize 16).
-int64_t checked_elements(const std::string& operation, const std::string& argument, const Shape& shape);
+// Product of a shape; std::invalid_argument where an extent is negative or the product does not fit 63 bits
+// with room for itemsize 16. Empty arrays count too: the product of their other extents has to fit.
+int64_t checked_elements(const char* operation, const char* argument, const Shape& shape);
 
 std::string to_string(const Shape& shape);   // "(64, 3, 32, 32)", "(7,)"
 

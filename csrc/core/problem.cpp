@@ -1,0 +1,280 @@
+#include "problem.hpp"
+
+#include <limits>
+#include <stdexcept>
+
+namespace fastconv {
+namespace {
+
+constexpr int64_t kMaxElements = std::numeric_limits<int64_t>::max() / 16;
+
+template <class... Parts>
+[[noreturn]] void fail(const char* operation, const Parts&... parts) {
+  std::string message = std::string(operation) + ": ";
+  (message.append(parts), ...);
+  throw std::invalid_argument(message);
+}
+
+std::string str(int64_t value) { return std::to_string(value); }
+
+std::string str(const int64_t* values, int count) { return to_string(Shape(values, values + count)); }
+
+int64_t saturating_product(std::initializer_list<int64_t> factors) {
+  int64_t product = 1;
+  for (int64_t factor : factors)
+    if (factor == 0) return 0;
+  for (int64_t factor : factors)
+    if (__builtin_mul_overflow(product, factor, &product)) return std::numeric_limits<int64_t>::max();
+  return product;
+}
+
+int64_t saturating_bytes(std::initializer_list<int64_t> counts, int64_t itemsize) {
+  int64_t total = 0;
+  for (int64_t count : counts)
+    if (__builtin_add_overflow(total, count, &total)) return std::numeric_limits<int64_t>::max();
+  return saturating_product({total, itemsize});
+}
+
+int64_t product(const int64_t* values, int count) {
+  int64_t result = 1;
+  for (int i = 0; i < count; ++i) result = saturating_product({result, values[i]});
+  return result;
+}
+
+Shape join(int64_t first, int64_t second, const int64_t* rest, int count) {
+  Shape shape{first, second};
+  shape.insert(shape.end(), rest, rest + count);
+  return shape;
+}
+
+const char* dimension_names(int spatial, bool weight) {
+  static const char* const kInput[] = {"(N, C, W)", "(N, C, H, W)", "(N, C, D, H, W)"};
+  static const char* const kWeight[] = {"(out_channels, in_channels/groups, S)",
+                                        "(out_channels, in_channels/groups, R, S)",
+                                        "(out_channels, in_channels/groups, T, R, S)"};
+  return (weight ? kWeight : kInput)[spatial - 1];
+}
+
+int spatial_dimensions(const char* operation, const Shape& stride) {
+  if (stride.empty() || stride.size() > kMaxSpatial)
+    fail(operation, "expected 1 to 3 spatial dimensions, got ", str(int64_t(stride.size())));
+  return int(stride.size());
+}
+
+void check_dimensions(const char* operation, const char* argument, const Shape& shape, int spatial,
+                      bool weight) {
+  if (int(shape.size()) != spatial + 2)
+    fail(operation, argument, " has shape ", to_string(shape), ", expected ", str(spatial + 2), " dimensions ",
+         dimension_names(spatial, weight));
+}
+
+// A parameter with one value for each spatial dimension, each in [least, kMaxParameter].
+void set_parameter(const char* operation, const char* name, const Shape& values, int spatial, int64_t least,
+                   int64_t* target) {
+  if (int(values.size()) != spatial)
+    fail(operation, name, " has ", str(int64_t(values.size())), " values ", to_string(values), ", expected ",
+         str(spatial));
+  for (int i = 0; i < spatial; ++i) {
+    if (values[i] < least) fail(operation, name, " must be at least ", str(least), ", got ", to_string(values));
+    if (values[i] > kMaxParameter)
+      fail(operation, name, " must be at most ", str(kMaxParameter), ", got ", to_string(values));
+    target[i] = values[i];
+  }
+}
+
+void set_padding(const char* operation, const Padding& padding, ConvProblem& p) {
+  if (padding.mode == Padding::Mode::same) {
+    for (int i = 0; i < p.spatial; ++i) {
+      if (p.stride[i] != 1)
+        fail(operation, "padding=\"same\" needs stride 1, got ", str(p.stride, p.spatial));
+      const int64_t total = p.dilation[i] * (p.kernel[i] - 1);
+      if (total > kMaxParameter) fail(operation, "padding=\"same\" would add ", str(total), " cells, too many");
+      p.pad_before[i] = total / 2;
+      p.pad_after[i] = total - total / 2;   // the odd cell at the end
+    }
+  } else if (padding.mode == Padding::Mode::explicit_) {
+    const Shape before(padding.before, padding.before + p.spatial);
+    const Shape after(padding.after, padding.after + p.spatial);
+    set_parameter(operation, "padding", before, p.spatial, 0, p.pad_before);
+    set_parameter(operation, "padding", after, p.spatial, 0, p.pad_after);
+  }
+}
+
+void check_channels(const char* operation, const ConvProblem& p, const Shape& input, const Shape& weight) {
+  if (p.groups < 1) fail(operation, "groups must be at least 1, got ", str(p.groups));
+  if (p.in_channels == 0) fail(operation, "input ", to_string(input), " has no channels");
+  if (p.out_channels == 0) fail(operation, "weight ", to_string(weight), " has no output channels");
+  int64_t expected = 0;
+  const bool huge = __builtin_mul_overflow(weight[1], p.groups, &expected);
+  if (huge || expected != p.in_channels)
+    fail(operation, "input has ", str(p.in_channels), " channels but weight ", to_string(weight),
+         " with groups=", str(p.groups), " expects ", huge ? "more" : str(expected), " (input shape ",
+         to_string(input), ")");
+  if (p.out_channels % p.groups != 0)
+    fail(operation, "weight ", to_string(weight), " has ", str(p.out_channels),
+         " output channels, which groups=", str(p.groups), " does not divide");
+}
+
+// Cells that one window spans. Both factors are at most kMaxParameter.
+int64_t span(int64_t kernel, int64_t dilation) { return dilation * (kernel - 1) + 1; }
+
+void check_not_empty(const char* operation, const Shape& input, int first) {
+  for (size_t i = first; i < input.size(); ++i)
+    if (input[i] == 0) fail(operation, "input ", to_string(input), " is empty; only the batch may be 0");
+}
+
+}  // namespace
+
+std::string to_string(const Shape& shape) {
+  std::string text = "(";
+  for (size_t i = 0; i < shape.size(); ++i) {
+    if (i > 0) text += ", ";
+    text += std::to_string(shape[i]);
+  }
+  return text + (shape.size() == 1 ? ",)" : ")");
+}
+
+int64_t checked_elements(const char* operation, const char* argument, const Shape& shape) {
+  int64_t product = 1;
+  bool empty = false;
+  for (int64_t extent : shape) {
+    if (extent < 0) fail(operation, argument, " has a negative extent: ", to_string(shape));
+    if (extent == 0)
+      empty = true;
+    else if (__builtin_mul_overflow(product, extent, &product) || product > kMaxElements)
+      fail(operation, argument, " of shape ", to_string(shape), " is too large to hold");
+  }
+  return empty ? 0 : product;
+}
+
+void check_shape(const char* operation, const char* argument, const Shape& got, const Shape& expected) {
+  if (got != expected)
+    fail(operation, argument, " has shape ", to_string(got), ", expected ", to_string(expected));
+}
+
+ConvProblem make_conv_problem(const char* operation, const Shape& input, const Shape& weight,
+                              const Shape& stride, const Padding& padding, const Shape& dilation,
+                              int64_t groups) {
+  ConvProblem p;
+  const int spatial = p.spatial = spatial_dimensions(operation, stride);
+  check_dimensions(operation, "input", input, spatial, false);
+  check_dimensions(operation, "weight", weight, spatial, true);
+  checked_elements(operation, "input", input);
+  checked_elements(operation, "weight", weight);
+  p.batch = input[0];
+  p.in_channels = input[1];
+  p.out_channels = weight[0];
+  p.groups = groups;
+  check_channels(operation, p, input, weight);
+  check_not_empty(operation, input, 2);
+  set_parameter(operation, "kernel size", Shape(weight.begin() + 2, weight.end()), spatial, 1, p.kernel);
+  set_parameter(operation, "stride", stride, spatial, 1, p.stride);
+  set_parameter(operation, "dilation", dilation, spatial, 1, p.dilation);
+  set_padding(operation, padding, p);
+  int64_t padded[kMaxSpatial];
+  for (int i = 0; i < spatial; ++i) {
+    p.input[i] = input[i + 2];
+    padded[i] = p.input[i] + p.pad_before[i] + p.pad_after[i];
+  }
+  for (int i = 0; i < spatial; ++i) {
+    const int64_t room = padded[i] - span(p.kernel[i], p.dilation[i]);
+    if (room < 0)
+      fail(operation, "kernel ", str(p.kernel, spatial), " with dilation ", str(p.dilation, spatial),
+           " is larger than the padded input ", str(padded, spatial), " (input shape ", to_string(input), ")");
+    p.output[i] = room / p.stride[i] + 1;
+  }
+  checked_elements(operation, "padded input", join(p.batch, p.in_channels, padded, spatial));
+  checked_elements(operation, "output", p.output_shape());
+  return p;
+}
+
+PoolProblem make_pool_problem(const char* operation, const Shape& input, const Shape& kernel,
+                              const Shape& stride, const Shape& padding, const Shape& dilation,
+                              bool ceil_mode) {
+  PoolProblem p;
+  const int spatial = p.spatial = spatial_dimensions(operation, stride);
+  check_dimensions(operation, "input", input, spatial, false);
+  checked_elements(operation, "input", input);
+  check_not_empty(operation, input, 1);
+  p.batch = input[0];
+  p.channels = input[1];
+  p.ceil_mode = ceil_mode;
+  set_parameter(operation, "kernel_size", kernel, spatial, 1, p.kernel);
+  set_parameter(operation, "stride", stride, spatial, 1, p.stride);
+  set_parameter(operation, "dilation", dilation, spatial, 1, p.dilation);
+  set_parameter(operation, "padding", padding, spatial, 0, p.padding);
+  for (int i = 0; i < spatial; ++i) {
+    p.input[i] = input[i + 2];
+    if (p.padding[i] > p.kernel[i] / 2)
+      fail(operation, "padding ", to_string(padding), " must be at most half of kernel_size ",
+           to_string(kernel));
+    const int64_t padded = p.input[i] + 2 * p.padding[i];
+    const int64_t room = padded - span(p.kernel[i], p.dilation[i]) + (ceil_mode ? p.stride[i] - 1 : 0);
+    if (room < 0)
+      fail(operation, "kernel_size ", to_string(kernel), " with dilation ", to_string(dilation),
+           " is larger than the padded input (input shape ", to_string(input), ", padding ", to_string(padding),
+           ")");
+    p.output[i] = room / p.stride[i] + 1;
+    // The last window must start inside the input or the padding before it.
+    if (ceil_mode && (p.output[i] - 1) * p.stride[i] >= p.input[i] + p.padding[i]) --p.output[i];
+  }
+  checked_elements(operation, "output", p.output_shape());
+  return p;
+}
+
+LinearProblem make_linear_problem(const char* operation, const Shape& input, const Shape& weight) {
+  if (input.empty()) fail(operation, "input has shape (), expected (..., in_features)");
+  if (weight.size() != 2)
+    fail(operation, "weight has shape ", to_string(weight), ", expected 2 dimensions (out_features, in_features)");
+  checked_elements(operation, "input", input);
+  checked_elements(operation, "weight", weight);
+  if (input.back() != weight[1])
+    fail(operation, "input has ", str(input.back()), " features but weight ", to_string(weight), " expects ",
+         str(weight[1]), " (input shape ", to_string(input), ")");
+  LinearProblem p;
+  p.rows = checked_elements(operation, "input", Shape(input.begin(), input.end() - 1));
+  p.in_features = weight[1];
+  p.out_features = weight[0];
+  checked_elements(operation, "output", {p.rows, p.out_features});
+  return p;
+}
+
+Shape ConvProblem::input_shape() const { return join(batch, in_channels, input, spatial); }
+Shape ConvProblem::weight_shape() const { return join(out_channels, in_channels / groups, kernel, spatial); }
+Shape ConvProblem::output_shape() const { return join(batch, out_channels, output, spatial); }
+
+int64_t ConvProblem::flops() const {
+  return saturating_product(
+      {2, batch, out_channels, in_channels / groups, product(output, spatial), product(kernel, spatial)});
+}
+
+int64_t ConvProblem::bytes(int64_t itemsize) const {
+  return saturating_bytes({saturating_product({batch, in_channels, product(input, spatial)}),
+                           saturating_product({out_channels, in_channels / groups, product(kernel, spatial)}),
+                           saturating_product({batch, out_channels, product(output, spatial)})},
+                          itemsize);
+}
+
+Shape PoolProblem::input_shape() const { return join(batch, channels, input, spatial); }
+Shape PoolProblem::output_shape() const { return join(batch, channels, output, spatial); }
+
+int64_t PoolProblem::flops() const {
+  return saturating_product({batch, channels, product(output, spatial), product(kernel, spatial)});
+}
+
+int64_t PoolProblem::bytes(int64_t itemsize) const {
+  return saturating_bytes({saturating_product({batch, channels, product(input, spatial)}),
+                           saturating_product({batch, channels, product(output, spatial)})},
+                          itemsize);
+}
+
+int64_t LinearProblem::flops() const { return saturating_product({2, rows, in_features, out_features}); }
+
+int64_t LinearProblem::bytes(int64_t itemsize) const {
+  return saturating_bytes({saturating_product({rows, in_features}),
+                           saturating_product({out_features, in_features}),
+                           saturating_product({rows, out_features})},
+                          itemsize);
+}
+
+}  // namespace fastconv
