@@ -1,0 +1,137 @@
+"""Batches in a seeded order, gathered ahead by a thread, resumable between any two of them."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastconv.data.dataset import ArrayDataset
+
+if TYPE_CHECKING:
+    from fastconv.tensor import Tensor
+
+_STREAM = 1  # the Philox counter's top word: apart from the drawings' and the models' numbers
+_GROUP_ROWS = 512  # rows gathered at once: a few hundred KB, and one hand-over for many batches
+
+Rows = tuple[np.ndarray, ...]
+
+
+class DataLoader:
+    """Iterates over `dataset` in batches of Tensors; one pass is one epoch.
+
+    With `shuffle`, epoch e's order is the sorted order of Philox words keyed on (seed, e): it
+    depends on nothing that happened before. `prefetch` groups of batches are gathered ahead by a
+    thread, which changes no result; 0 gathers in the caller's thread. The thread ends with its
+    loop, however that ends, and with the interpreter.
+
+    `state_dict()` between two batches says where the loader is; after `load_state_dict` the next
+    loop goes on with the very next batch. A loop that is left early counts as an epoch begun: the
+    next one starts the next epoch.
+    """
+
+    def __init__(
+        self,
+        dataset: ArrayDataset,
+        batch_size: int = 1,
+        shuffle: bool = False,
+        *,
+        seed: int = 0,
+        drop_last: bool = False,
+        prefetch: int = 2,
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"DataLoader: batch_size must be at least 1, got {batch_size}")
+        if not 0 <= seed < 2**64:
+            raise ValueError(f"DataLoader: seed must be in [0, 2**64), got {seed}")
+        if prefetch < 0:
+            raise ValueError(f"DataLoader: prefetch must not be negative, got {prefetch}")
+        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
+        self.seed, self.drop_last, self.prefetch = seed, drop_last, prefetch
+        self._epoch = self._position = 0
+        self._begun = False
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        rows = len(self.dataset)
+        return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch, and how many of its batches have been handed out."""
+        return {"epoch": self._epoch, "position": self._position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go to where `state_dict` was taken. Raises ValueError when it is no such place."""
+        epoch, position = int(state["epoch"]), int(state["position"])
+        if epoch < 0 or not 0 <= position <= len(self):
+            raise ValueError(
+                f"DataLoader: no batch {position} in epoch {epoch}: an epoch has {len(self)}"
+            )
+        self._epoch, self._position, self._begun = epoch, position, False
+
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
+        from fastconv.tensor import Tensor
+
+        if self._begun:
+            self._epoch, self._position = self._epoch + 1, 0
+        self._begun = True
+        for arrays in _ahead(self.dataset.__getitem__, self._groups(), self.prefetch):
+            rows = len(arrays[0])
+            for start in range(0, rows, self.batch_size):
+                self._position += 1
+                yield tuple(Tensor(a[start : start + self.batch_size]) for a in arrays)
+        self._epoch, self._position, self._begun = self._epoch + 1, 0, False
+
+    def _groups(self) -> Iterator[np.ndarray]:
+        """The rest of the epoch's row numbers, a few batches at a time."""
+        stop = min(len(self) * self.batch_size, len(self.dataset))
+        start = self._position * self.batch_size
+        if self.shuffle:
+            order = _permutation(len(self.dataset), self.seed, self._epoch)
+        else:
+            order = np.arange(len(self.dataset))
+        step = max(1, _GROUP_ROWS // self.batch_size) * self.batch_size
+        return (order[first : min(first + step, stop)] for first in range(start, stop, step))
+
+
+def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
+    """0..count-1 in the order of `count` Philox words, the same for every version of NumPy."""
+    words = np.random.Philox(key=[seed, epoch], counter=[0, 0, 0, _STREAM]).random_raw(count)
+    return np.argsort(words, kind="stable")
+
+
+def _ahead(
+    gather: Callable[[np.ndarray], Rows], groups: Iterator[np.ndarray], depth: int
+) -> Iterator[Rows]:
+    """`map(gather, groups)`, with up to `depth` results made ahead by one thread.
+
+    An executor's thread is joined at interpreter exit, also when a loop was left hanging. It does
+    not exist in a forked child, which therefore gathers what is left by itself.
+    """
+    if depth == 0:
+        yield from map(gather, groups)
+        return
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+    owner = os.getpid()
+    executor = ThreadPoolExecutor(1, thread_name_prefix="fastconv-loader")
+    pending: deque[tuple[np.ndarray, Future[Rows]]] = deque()
+    try:
+        for rows in islice(groups, depth):
+            pending.append((rows, executor.submit(gather, rows)))
+        while pending:
+            rows, future = pending.popleft()
+            if os.getpid() != owner:
+                yield gather(rows)
+                continue
+            result = future.result()
+            pending.extend((r, executor.submit(gather, r)) for r in islice(groups, 1))
+            yield result
+        yield from map(gather, groups)
+    finally:
+        if os.getpid() == owner:
+            executor.shutdown(wait=True, cancel_futures=True)
