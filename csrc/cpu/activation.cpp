@@ -1,0 +1,76 @@
+#include "activation.hpp"
+
+#include <cstring>
+
+#include "isa.hpp"
+#include "parallel.hpp"
+
+namespace fastconv::cpu {
+namespace {
+
+// Elements a chunk: 10 to 20 us each. relu moves memory, sigmoid and tanh compute.
+int64_t grain(Activation kind) { return kind == Activation::relu ? 65536 : 16384; }
+
+template <class T>
+ActivationBackwardKernel<T> backward_kernel(Activation kind) {
+  const ActivationKernels<T>& table = kernels<T>().activation;
+  switch (kind) {
+    case Activation::relu: return table.relu_backward;
+    case Activation::sigmoid: return table.sigmoid_backward;
+    case Activation::tanh: return table.tanh_backward;
+    case Activation::none: break;
+  }
+  return nullptr;
+}
+
+void copy(const View& from, const View& to) {
+  if (from.data != to.data && from.elements() > 0)
+    std::memmove(to.data, from.data, size_t(from.elements() * itemsize(from.dtype)));
+}
+
+template <class T>
+void run(Activation kind, const View& x, const View& y) {
+  const ActivationKernel<T> kernel = activation_kernel<T>(kind);
+  const T* from = x.as<const T>();
+  T* to = y.as<T>();
+  parallel_ranges(x.elements(), grain(kind),
+                  [&](int64_t begin, int64_t end) { kernel(from + begin, to + begin, end - begin); });
+}
+
+template <class T>
+void run_backward(Activation kind, const View& grad, const View& y, const View& dx) {
+  const ActivationBackwardKernel<T> kernel = backward_kernel<T>(kind);
+  const T *g = grad.as<const T>(), *kept = y.as<const T>();
+  T* to = dx.as<T>();
+  parallel_ranges(grad.elements(), grain(Activation::relu), [&](int64_t begin, int64_t end) {
+    kernel(g + begin, kept + begin, to + begin, end - begin);
+  });
+}
+
+}  // namespace
+
+template <class T>
+ActivationKernel<T> activation_kernel(Activation kind) {
+  const ActivationKernels<T>& table = kernels<T>().activation;
+  switch (kind) {
+    case Activation::relu: return table.relu;
+    case Activation::sigmoid: return table.sigmoid;
+    case Activation::tanh: return table.tanh;
+    case Activation::none: break;
+  }
+  return nullptr;
+}
+template ActivationKernel<float> activation_kernel<float>(Activation);
+template ActivationKernel<double> activation_kernel<double>(Activation);
+
+void activation(Activation kind, const View& x, const View& y) {
+  if (kind == Activation::none) return copy(x, y);
+  x.dtype == DType::float32 ? run<float>(kind, x, y) : run<double>(kind, x, y);
+}
+
+void activation_backward(Activation kind, const View& grad, const View& y, const View& dx) {
+  if (kind == Activation::none) return copy(grad, dx);
+  grad.dtype == DType::float32 ? run_backward<float>(kind, grad, y, dx) : run_backward<double>(kind, grad, y, dx);
+}
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,360 @@
+#include "pool.hpp"
+
+#include "vec.hpp"
+
+namespace fastconv::cpu::FASTCONV_ISA {
+namespace {
+
+// Taps [begin, end) of one dimension that fall inside the input, and where tap 0 lies.
+struct Taps {
+  int64_t origin, begin, end;
+};
+FASTCONV_INLINE Taps taps(const PoolWindows& w, int dim, int64_t output) {
+  const int64_t step = w.dilation[dim], extent = w.input[dim], kernel = w.kernel[dim];
+  const int64_t origin = output * w.stride[dim] - w.padding[dim];
+  const int64_t begin = origin < 0 ? (-origin + step - 1) / step : 0;
+  if (origin + (kernel - 1) * step < extent) return {origin, begin, kernel};
+  return {origin, begin, extent > origin ? (extent - origin + step - 1) / step : 0};
+}
+FASTCONV_INLINE bool empty(const Taps& t) { return t.begin >= t.end; }
+
+// Where tap (0, 0, 0) would lie in the plane; may be negative.
+FASTCONV_INLINE int64_t origin_of(const PoolWindows& w, const Taps& d, const Taps& h, int64_t column) {
+  return (d.origin * w.input[1] + h.origin) * w.input[2] + column;
+}
+
+// One window by itself: where it is clipped along the row, and for planes past 32-bit offsets.
+// `step` elements lie between neighbours of a row.
+template <class T>
+void window(const PoolWindows& w, const T* plane, int64_t step, const Taps& d, const Taps& h, const Taps& v, T* y,
+            int64_t* index) {
+  T best = -T(__builtin_inf());
+  int64_t at = -1;
+  for (int64_t i = d.begin; i < d.end; ++i)
+    for (int64_t j = h.begin; j < h.end; ++j)
+      for (int64_t k = v.begin; k < v.end; ++k) {
+        const int64_t position =
+            origin_of(w, d, h, v.origin) +
+            (i * w.dilation[0] * w.input[1] + j * w.dilation[1]) * w.input[2] + k * w.dilation[2];
+        const T value = plane[position * step];
+        if (at < 0 || value > best || value != value) best = value, at = position;
+      }
+  *y = best;
+  if (index) *index = at < 0 ? 0 : at;
+}
+
+// ---- vectors of running maxima and of their offsets from the window's origin ----
+
+template <class T>
+struct OffsetOf {
+  using type = int64_t;
+};
+template <>
+struct OffsetOf<float> {
+  using type = int32_t;
+};
+
+template <class T>
+FASTCONV_INLINE Mask<T> broadcast_offset(int64_t at) {
+  return Mask<T>{} + typename OffsetOf<T>::type(at);
+}
+
+template <class T>
+bool offsets_fit(const PoolWindows& w) {
+  const double row = double(w.input[2]), plane = double(w.input[1]) * row;
+  const double span = double(w.kernel[0] - 1) * double(w.dilation[0]) * plane +
+                      double(w.kernel[1] - 1) * double(w.dilation[1]) * row +
+                      double(w.kernel[2] - 1) * double(w.dilation[2]) + double(kLanes<T>) * double(w.stride[2]);
+  return sizeof(T) == 8 || span < 2147483647.0;
+}
+
+template <class T, bool kIndices>
+struct Best {
+  Vec<T> value;
+  Mask<T> offset;
+
+  FASTCONV_INLINE void start(int64_t at) {
+    value = broadcast<T>(-T(__builtin_inf()));
+    offset = broadcast_offset<T>(at);
+  }
+  FASTCONV_INLINE void take(Vec<T> v, Mask<T> at) {
+    const Mask<T> wins = (v > value) | (v != v);
+    value = select<T>(wins, v, value);
+    if (kIndices) offset = wins ? at : offset;
+  }
+};
+
+typedef int64_t Wide __attribute__((vector_size(kVectorBytes), may_alias));
+typedef int32_t Narrow __attribute__((vector_size(kVectorBytes / 2), may_alias));   // as many lanes as Wide
+constexpr int kWideLanes = kVectorBytes / 8;
+
+FASTCONV_INLINE void store_wide(int64_t* p, Wide v, int count) {
+  if (count >= kWideLanes) {
+    __builtin_memcpy(p, &v, sizeof v);
+    return;
+  }
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_epi64(p, (__mmask8)((1u << count) - 1), (__m512i)v);
+#elif defined(__AVX2__)
+  const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+  _mm256_maskstore_epi64((long long*)p, _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), lane), (__m256i)v);
+#else
+  for (int i = 0; i < count; ++i) p[i] = v[i];
+#endif
+}
+FASTCONV_INLINE void store_indices(int64_t* p, Mask<float> offsets, int64_t base, int count) {
+  Narrow half[2];
+  __builtin_memcpy(half, &offsets, sizeof offsets);
+  store_wide(p, __builtin_convertvector(half[0], Wide) + base, count);
+  if (count > kWideLanes)
+    store_wide(p + kWideLanes, __builtin_convertvector(half[1], Wide) + base, count - kWideLanes);
+}
+FASTCONV_INLINE void store_indices(int64_t* p, Mask<double> offsets, int64_t base, int count) {
+  store_wide(p, (Wide)offsets + base, count);
+}
+
+// ---- NCHW: vectors along an output row ----
+
+// Elements 0, 2, 4, .. of 2 * kLanes - 1; `high` starts at element kLanes - 1, so nothing past the last is read.
+template <class T>
+FASTCONV_INLINE Vec<T> every_second(Vec<T> low, Vec<T> high) {
+  if constexpr (kLanes<T> == 2) return __builtin_shufflevector(low, high, 0, 3);
+  if constexpr (kLanes<T> == 4) return __builtin_shufflevector(low, high, 0, 2, 5, 7);
+  if constexpr (kLanes<T> == 8) return __builtin_shufflevector(low, high, 0, 2, 4, 6, 9, 11, 13, 15);
+  if constexpr (kLanes<T> == 16)
+    return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+}
+
+// `count` lanes from p[0], p[stride], ..; kStride 0 stands for any stride.
+template <int kStride, class T>
+FASTCONV_INLINE Vec<T> load_strided(const T* p, int64_t stride, int count) {
+  constexpr int n = kLanes<T>;
+  if constexpr (kStride == 1) {
+    return count == n ? load(p) : load_partial(p, count);
+  } else if constexpr (kStride == 2) {
+    if (count == n) return every_second<T>(load(p), load(p + n - 1));
+    const int first = 2 * count - 1, second = 2 * count - n;
+    if (second <= 0) return every_second<T>(load_partial(p, first), zero<T>());
+    return every_second<T>(load(p), load_partial(p + n - 1, second));
+  } else {
+    Vec<T> v = zero<T>();
+    for (int i = 0; i < n; ++i)
+      if (i < count) v[i] = p[i * stride];
+    return v;
+  }
+}
+
+// `count` outputs of a row whose windows start at `origin`, the first one's, and are not clipped along the row.
+template <class T, int kStride, bool kIndices>
+FASTCONV_INLINE void row_block(const PoolWindows& w, const T* plane, const Taps& d, const Taps& h, int64_t origin,
+                               T* y, int64_t* indices, int count) {
+  const int64_t d_step = w.dilation[0] * w.input[1] * w.input[2], h_step = w.dilation[1] * w.input[2];
+  Best<T, kIndices> best;
+  best.start(d.begin * d_step + h.begin * h_step);
+  for (int64_t i = d.begin; i < d.end; ++i)
+    for (int64_t j = h.begin; j < h.end; ++j)
+      for (int64_t k = 0; k < w.kernel[2]; ++k) {
+        const int64_t at = i * d_step + j * h_step + k * w.dilation[2];
+        best.take(load_strided<kStride>(plane + (origin + at), w.stride[2], count), broadcast_offset<T>(at));
+      }
+  if (count == kLanes<T>)
+    store(y, best.value);
+  else
+    store_partial(y, best.value, count);
+  if (!kIndices) return;
+  Mask<T> lane;
+  for (int i = 0; i < kLanes<T>; ++i) lane[i] = i;
+  store_indices(indices, best.offset + lane * broadcast_offset<T>(w.stride[2]), origin, count);
+}
+
+template <class T, int kStride, bool kIndices>
+void row_blocks(const PoolWindows& w, const T* plane, const Taps& d, const Taps& h, int64_t first, int64_t last,
+                T* y, int64_t* indices) {
+  const auto block = [&](int64_t column, int count) __attribute__((always_inline)) {
+    const int64_t origin = origin_of(w, d, h, column * w.stride[2] - w.padding[2]);
+    row_block<T, kStride, kIndices>(w, plane, d, h, origin, y + column, indices + (kIndices ? column : 0), count);
+  };
+  if (last - first < kLanes<T>) {
+    if (last > first) block(first, int(last - first));
+    return;
+  }
+  int64_t column = first;
+  for (; column + kLanes<T> <= last; column += kLanes<T>) block(column, kLanes<T>);
+  if (column < last) block(last - kLanes<T>, kLanes<T>);   // overlaps the one before
+}
+
+template <class T, bool kIndices>
+void one_row(const PoolWindows& w, const T* plane, const Taps& d, const Taps& h, int64_t first, int64_t last, T* y,
+             int64_t* indices) {
+  if (w.stride[2] == 1)
+    row_blocks<T, 1, kIndices>(w, plane, d, h, first, last, y, indices);
+  else if (w.stride[2] == 2)
+    row_blocks<T, 2, kIndices>(w, plane, d, h, first, last, y, indices);
+  else
+    row_blocks<T, 0, kIndices>(w, plane, d, h, first, last, y, indices);
+}
+
+// Calls body(image, d taps, h taps) for the output rows [begin, end), counted through all images.
+template <class Body>
+FASTCONV_INLINE void for_rows(const PoolWindows& w, int64_t begin, int64_t end, Body body) {
+  const int64_t rows = w.output[0] * w.output[1];
+  int64_t image = begin / rows, outer = begin % rows / w.output[1], inner = begin % w.output[1];
+  for (int64_t row = begin; row < end; ++row) {
+    body(image, taps(w, 0, outer), taps(w, 1, inner));
+    if (++inner < w.output[1]) continue;
+    inner = 0;
+    if (++outer < w.output[0]) continue;
+    outer = 0;
+    ++image;
+  }
+}
+
+template <class T>
+void max_rows(const PoolWindows& w, const T* x, T* y, int64_t* indices, int64_t begin, int64_t end) {
+  const int64_t plane = w.input[0] * w.input[1] * w.input[2], width = w.output[2];
+  // The outputs whose windows are whole along the row.
+  int64_t first = 0, last = width;
+  while (first < width && taps(w, 2, first).begin > 0) ++first;
+  while (last > first && taps(w, 2, last - 1).end < w.kernel[2]) --last;
+  const bool fit = offsets_fit<T>(w);
+
+  for_rows(w, begin, end, [&](int64_t image, const Taps& d, const Taps& h) {
+    const T* from = x + image * plane;
+    const bool vectors = fit && !empty(d) && !empty(h);
+    const int64_t whole_begin = vectors ? first : width, whole_end = vectors ? last : width;
+    for (int64_t i = 0; i < whole_begin; ++i)
+      window(w, from, 1, d, h, taps(w, 2, i), y + i, indices ? indices + i : nullptr);
+    if (indices)
+      one_row<T, true>(w, from, d, h, whole_begin, whole_end, y, indices);
+    else
+      one_row<T, false>(w, from, d, h, whole_begin, whole_end, y, indices);
+    for (int64_t i = whole_end; i < width; ++i)
+      window(w, from, 1, d, h, taps(w, 2, i), y + i, indices ? indices + i : nullptr);
+    y += width;
+    if (indices) indices += width;
+  });
+}
+
+// ---- channels-last: vectors of channels ----
+
+// kVectors vectors of channels of one output pixel; `count` lanes of the last one.
+template <class T, int kVectors, bool kIndices>
+FASTCONV_INLINE void pixel_block(const PoolWindows& w, const T* image, int64_t channels, const Taps& d,
+                                 const Taps& h, const Taps& v, T* y, int64_t* indices, int count) {
+  const int64_t d_step = w.dilation[0] * w.input[1] * w.input[2], h_step = w.dilation[1] * w.input[2];
+  const int64_t origin = origin_of(w, d, h, v.origin);
+  Best<T, kIndices> best[kVectors];
+  for (auto& b : best) b.start(d.begin * d_step + h.begin * h_step + v.begin * w.dilation[2]);
+  for (int64_t i = d.begin; i < d.end; ++i)
+    for (int64_t j = h.begin; j < h.end; ++j)
+      for (int64_t k = v.begin; k < v.end; ++k) {
+        const int64_t at = i * d_step + j * h_step + k * w.dilation[2];
+        const T* p = image + (origin + at) * channels;
+        const Mask<T> offset = broadcast_offset<T>(at);
+        for (int u = 0; u < kVectors; ++u, p += kLanes<T>)
+          best[u].take(count == kLanes<T> ? load(p) : load_partial(p, count), offset);
+      }
+  for (int u = 0; u < kVectors; ++u) {
+    T* to = y + u * kLanes<T>;
+    count == kLanes<T> ? store(to, best[u].value) : store_partial(to, best[u].value, count);
+    if (kIndices) store_indices(indices + u * kLanes<T>, best[u].offset, origin, count);
+  }
+}
+
+template <class T, bool kIndices>
+void pixel(const PoolWindows& w, const T* image, int64_t channels, const Taps& d, const Taps& h, const Taps& v, T* y,
+           int64_t* indices) {
+  constexpr int n = kLanes<T>;
+  int64_t c = 0;
+  for (; c + 4 * n <= channels; c += 4 * n)
+    pixel_block<T, 4, kIndices>(w, image + c, channels, d, h, v, y + c, indices + (kIndices ? c : 0), n);
+  for (; c + n <= channels; c += n)
+    pixel_block<T, 1, kIndices>(w, image + c, channels, d, h, v, y + c, indices + (kIndices ? c : 0), n);
+  if (c < channels)
+    pixel_block<T, 1, kIndices>(w, image + c, channels, d, h, v, y + c, indices + (kIndices ? c : 0),
+                                int(channels - c));
+}
+
+template <class T>
+void max_rows_channels_last(const PoolWindows& w, int64_t channels, const T* x, T* y, int64_t* indices,
+                            int64_t begin, int64_t end) {
+  const int64_t plane = w.input[0] * w.input[1] * w.input[2];
+  const bool fit = offsets_fit<T>(w);
+  for_rows(w, begin, end, [&](int64_t image, const Taps& d, const Taps& h) {
+    const T* from = x + image * plane * channels;
+    for (int64_t i = 0; i < w.output[2]; ++i, y += channels) {
+      const Taps v = taps(w, 2, i);
+      if (!fit || empty(d) || empty(h) || empty(v))
+        for (int64_t c = 0; c < channels; ++c)
+          window(w, from + c, channels, d, h, v, y + c, indices ? indices + c : nullptr);
+      else if (indices)
+        pixel<T, true>(w, from, channels, d, h, v, y, indices);
+      else
+        pixel<T, false>(w, from, channels, d, h, v, y, indices);
+      if (indices) indices += channels;
+    }
+  });
+}
+
+// ---- backward ----
+
+template <class T>
+int64_t scatter(const T* grad, const int64_t* indices, int64_t outputs, T* dx, int64_t plane) {
+  __builtin_memset(dx, 0, size_t(plane) * sizeof(T));
+  int64_t bad = -1;
+  for (int64_t i = 0; i < outputs; ++i) {
+    const int64_t at = indices[i];
+    if (uint64_t(at) < uint64_t(plane))
+      dx[at] += grad[i];
+    else if (bad < 0)
+      bad = i;
+  }
+  return bad;
+}
+
+template <class T>
+int64_t scatter_channels_last(const T* grad, const int64_t* indices, int64_t outputs, int64_t channels,
+                              int64_t count, T* dx, int64_t plane) {
+  if (count == channels)
+    __builtin_memset(dx, 0, size_t(plane * channels) * sizeof(T));
+  else
+    for (int64_t i = 0; i < plane; ++i) __builtin_memset(dx + i * channels, 0, size_t(count) * sizeof(T));
+  int64_t bad = -1;
+  for (int64_t i = 0; i < outputs; ++i) {
+    const int64_t row = i * channels;
+    for (int64_t c = 0; c < count; ++c) {
+      const int64_t at = indices[row + c];
+      if (uint64_t(at) < uint64_t(plane))
+        dx[at * channels + c] += grad[row + c];
+      else if (bad < 0)
+        bad = row + c;
+    }
+  }
+  return bad;
+}
+
+// ---- between the layouts ----
+
+template <class E>
+void transpose(const E* from, int64_t rows, int64_t columns, E* to, int64_t stride) {
+  constexpr int64_t kTile = 16;
+  for (int64_t i = 0; i < rows; i += kTile)
+    for (int64_t j = 0; j < columns; j += kTile) {
+      const int64_t i_end = i + kTile < rows ? i + kTile : rows, j_end = j + kTile < columns ? j + kTile : columns;
+      for (int64_t q = j; q < j_end; ++q)
+        for (int64_t p = i; p < i_end; ++p) to[q * stride + p] = from[p * columns + q];
+    }
+}
+
+}  // namespace
+
+template <class T>
+PoolKernels<T> pool_kernels() {
+  return {max_rows<T>,  max_rows_channels_last<T>, scatter<T>, scatter_channels_last<T>,
+          transpose<T>, transpose<int64_t>};
+}
+
+template PoolKernels<float> pool_kernels<float>();
+template PoolKernels<double> pool_kernels<double>();
+
+}  // namespace fastconv::cpu::FASTCONV_ISA

@@ -1,0 +1,41 @@
+// Max pooling. The first maximum in row-major window order wins, a NaN wins over everything and the last NaN over
+// the others, padding never wins.
+#pragma once
+
+#include <cstdint>
+
+namespace fastconv::cpu {
+
+// Always three spatial dimensions, outermost first; the missing outer ones have extent 1.
+struct PoolWindows {
+  int64_t input[3], kernel[3], output[3], stride[3], dilation[3], padding[3];
+};
+
+// Rows are output rows, counted through all planes (NCHW) or images (channels-last). y and indices point to where
+// row `begin` goes. indices: flat position in the input plane; null where nobody asked.
+template <class T>
+struct PoolKernels {
+  void (*max_rows)(const PoolWindows&, const T* x, T* y, int64_t* indices, int64_t begin, int64_t end);
+  void (*max_rows_channels_last)(const PoolWindows&, int64_t channels, const T* x, T* y, int64_t* indices,
+                                 int64_t begin, int64_t end);
+
+  // dx = 0, then dx[indices[i]] += grad[i] in order. Returns the first i whose index is outside [0, plane), which
+  // writes nothing, or -1.
+  int64_t (*scatter)(const T* grad, const int64_t* indices, int64_t outputs, T* dx, int64_t plane);
+  // The same for `count` adjacent channels of a channels-last image.
+  int64_t (*scatter_channels_last)(const T* grad, const int64_t* indices, int64_t outputs, int64_t channels,
+                                   int64_t count, T* dx, int64_t plane);
+
+  // to (columns, rows) = from (rows, columns) transposed; consecutive rows of `to` lie `stride` apart.
+  void (*transpose)(const T* from, int64_t rows, int64_t columns, T* to, int64_t stride);
+  void (*transpose_indices)(const int64_t* from, int64_t rows, int64_t columns, int64_t* to, int64_t stride);
+};
+
+#ifdef FASTCONV_ISA
+namespace FASTCONV_ISA {
+template <class T>
+PoolKernels<T> pool_kernels();
+}
+#endif
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,182 @@
+#include "pool.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <optional>
+#include <stdexcept>
+
+#include "../core/memory.hpp"
+#include "isa.hpp"
+#include "parallel.hpp"
+
+namespace fastconv::cpu {
+namespace {
+
+constexpr int64_t kGrain = 65536;           // window elements a chunk: about 10 us
+constexpr int64_t kChannelBlock = 64;       // of a large channels-last image: whole cache lines
+constexpr int64_t kLargeImage = 1 << 20;    // bytes: what fits the second-level cache
+
+int64_t product(const int64_t (&extents)[kMaxSpatial], int spatial) {
+  int64_t result = 1;
+  for (int i = 0; i < spatial; ++i) result *= extents[i];
+  return result;
+}
+
+PoolWindows windows_of(const PoolProblem& p) {
+  PoolWindows w;
+  for (int i = 0; i < 3; ++i) {
+    const int from = i - (3 - p.spatial);
+    w.input[i] = from < 0 ? 1 : p.input[from];
+    w.kernel[i] = from < 0 ? 1 : p.kernel[from];
+    w.output[i] = from < 0 ? 1 : p.output[from];
+    w.stride[i] = from < 0 ? 1 : p.stride[from];
+    w.dilation[i] = from < 0 ? 1 : p.dilation[from];
+    w.padding[i] = from < 0 ? 0 : p.padding[from];
+  }
+  return w;
+}
+
+bool channels_last(const View& view) { return view.format == MemoryFormat::channels_last; }
+
+// Moves one image between the layouts: to channels-last where `last`, else from it.
+template <class Transpose, class E>
+void convert(Transpose transpose, bool last, int64_t channels, int64_t plane, const E* from, E* to) {
+  last ? transpose(from, channels, plane, to, channels) : transpose(from, plane, channels, to, plane);
+}
+
+// y lies as x does: rows are handed out in blocks of about kGrain window elements.
+template <class T>
+void pool_rows(const PoolWindows& w, bool last, int64_t images, int64_t channels, const T* x, T* y,
+               int64_t* indices) {
+  const PoolKernels<T>& table = kernels<T>().pool;
+  const int64_t pixels = w.output[2] * (last ? channels : 1), taps = w.kernel[0] * w.kernel[1] * w.kernel[2];
+  const int64_t rows = images * (last ? 1 : channels) * w.output[0] * w.output[1];
+  parallel_ranges(rows, std::max<int64_t>(1, kGrain / taps / std::max<int64_t>(1, pixels)), [&](int64_t begin, int64_t end) {
+    T* to = y + begin * pixels;
+    int64_t* to_indices = indices ? indices + begin * pixels : nullptr;
+    last ? table.max_rows_channels_last(w, channels, x, to, to_indices, begin, end)
+         : table.max_rows(w, x, to, to_indices, begin, end);
+  });
+}
+
+template <class T>
+void run(const PoolProblem& p, const View& x, const View& y, const View* indices) {
+  const PoolWindows w = windows_of(p);
+  const int64_t outputs = product(p.output, p.spatial), inputs = product(p.input, p.spatial);
+  const bool last = channels_last(x);
+  int64_t* arg = indices ? indices->as<int64_t>() : nullptr;
+  if (last == channels_last(y)) return pool_rows(w, last, p.batch, p.channels, x.as<const T>(), y.as<T>(), arg);
+
+  // An image at a time in x's layout, then turned into y's.
+  const PoolKernels<T>& table = kernels<T>().pool;
+  const int64_t image = p.channels * outputs;
+  parallel_for(p.batch, [&](int64_t n) {
+    const memory::Buffer values(size_t(image) * sizeof(T)), positions(size_t(arg ? image : 0) * sizeof(int64_t));
+    const T* from = x.as<const T>() + n * p.channels * inputs;
+    int64_t* kept = arg ? positions.as<int64_t>() : nullptr;
+    last ? table.max_rows_channels_last(w, p.channels, from, values.as<T>(), kept, 0, w.output[0] * w.output[1])
+         : table.max_rows(w, from, values.as<T>(), kept, 0, p.channels * w.output[0] * w.output[1]);
+    convert(table.transpose, !last, p.channels, outputs, values.as<const T>(), y.as<T>() + n * image);
+    if (arg)
+      convert(table.transpose_indices, !last, p.channels, outputs, positions.as<const int64_t>(), arg + n * image);
+  });
+}
+
+// The least flat position (in the indices' memory order) that was out of range, or -1.
+class FirstBad {
+ public:
+  void note(int64_t position) {
+    int64_t seen = position_.load();
+    while ((seen < 0 || position < seen) && !position_.compare_exchange_weak(seen, position)) {
+    }
+  }
+  int64_t position() const { return position_.load(); }
+
+ private:
+  std::atomic<int64_t> position_{-1};
+};
+
+// grad and indices lie as dx does. Chunks are planes, or blocks of channels of an image: each owns its part of dx.
+template <class T>
+void scatter(const PoolProblem& p, bool last, const T* grad, const int64_t* indices, T* dx, FirstBad& bad) {
+  const PoolKernels<T>& table = kernels<T>().pool;
+  const int64_t outputs = product(p.output, p.spatial), inputs = product(p.input, p.spatial);
+  const int64_t work = std::max<int64_t>(1, outputs + inputs / 8);   // of one channel
+  if (!last)
+    return parallel_ranges(p.batch * p.channels, std::max<int64_t>(1, kGrain / 4 / work),
+                           [&](int64_t begin, int64_t end) {
+                             for (int64_t i = begin; i < end; ++i) {
+                               const int64_t at = table.scatter(grad + i * outputs, indices + i * outputs, outputs,
+                                                                dx + i * inputs, inputs);
+                               if (at >= 0) bad.note(i * outputs + at);
+                             }
+                           });
+
+  const bool whole = p.channels * inputs * int64_t(sizeof(T)) <= kLargeImage;
+  const int64_t block = whole ? p.channels : std::min(p.channels, kChannelBlock);
+  const int64_t blocks = block ? (p.channels + block - 1) / block : 0;
+  parallel_ranges(p.batch * blocks, std::max<int64_t>(1, kGrain / 4 / work / std::max<int64_t>(1, block)),
+                  [&](int64_t begin, int64_t end) {
+                    for (int64_t i = begin; i < end; ++i) {
+                      const int64_t n = i / blocks, c = i % blocks * block;
+                      const int64_t offset = n * outputs * p.channels + c;
+                      const int64_t at = table.scatter_channels_last(
+                          grad + offset, indices + offset, outputs, p.channels, std::min(block, p.channels - c),
+                          dx + n * inputs * p.channels + c, inputs);
+                      if (at >= 0) bad.note(offset + at);
+                    }
+                  });
+}
+
+// `from` in the layout of dx: itself, or turned into `buffer`.
+template <class E, class Transpose>
+const E* lay_as(const View& dx, const View& from, int64_t batch, int64_t channels, int64_t plane,
+                Transpose transpose, std::optional<memory::Buffer>& buffer) {
+  if (from.format == dx.format) return from.as<const E>();
+  const int64_t image = channels * plane;
+  E* to = buffer.emplace(size_t(batch * image) * sizeof(E)).template as<E>();
+  parallel_for(batch, [&](int64_t n) {
+    convert(transpose, channels_last(dx), channels, plane, from.as<const E>() + n * image, to + n * image);
+  });
+  return to;
+}
+
+template <class T>
+void run_backward(const PoolProblem& p, const View& grad, const View& indices, const View& dx) {
+  const PoolKernels<T>& table = kernels<T>().pool;
+  const int64_t outputs = product(p.output, p.spatial);
+  std::optional<memory::Buffer> grad_buffer, indices_buffer;
+  const T* g = lay_as<T>(dx, grad, p.batch, p.channels, outputs, table.transpose, grad_buffer);
+  const int64_t* arg =
+      lay_as<int64_t>(dx, indices, p.batch, p.channels, outputs, table.transpose_indices, indices_buffer);
+  FirstBad bad;
+  scatter(p, channels_last(dx), g, arg, dx.as<T>(), bad);
+  const int64_t at = bad.position();
+  if (at < 0) return;
+
+  // Memory order to (n, c, *spatial).
+  const bool last = channels_last(dx);
+  const int64_t image = at / (p.channels * outputs), rest = at % (p.channels * outputs);
+  const int64_t channel = last ? rest % p.channels : rest / outputs;
+  int64_t pixel = last ? rest / p.channels : rest % outputs;
+  Shape where(size_t(2 + p.spatial), 0);
+  where[0] = image;
+  where[1] = channel;
+  for (int i = p.spatial; i-- > 0; pixel /= p.output[i]) where[size_t(2 + i)] = pixel % p.output[i];
+  throw std::invalid_argument("max_pool" + std::to_string(p.spatial) + "d_backward: index " +
+                              std::to_string(arg[at]) + " at " + to_string(where) +
+                              " is outside the input plane " + to_string(Shape(p.input, p.input + p.spatial)));
+}
+
+}  // namespace
+
+void max_pool(const PoolProblem& problem, const View& x, const View& y, const View* indices) {
+  x.dtype == DType::float32 ? run<float>(problem, x, y, indices) : run<double>(problem, x, y, indices);
+}
+
+void max_pool_backward(const PoolProblem& problem, const View& grad, const View& indices, const View& dx) {
+  grad.dtype == DType::float32 ? run_backward<float>(problem, grad, indices, dx)
+                               : run_backward<double>(problem, grad, indices, dx);
+}
+
+}  // namespace fastconv::cpu
