@@ -134,7 +134,7 @@ def conv_backward_input(
         cells = under_tap(tap, output, p.stride, p.dilation)
         da[cells] += (np.swapaxes(matrix, -1, -2) @ dz).reshape(da[cells].shape)
     edges = zip(p.padding, p.input_shape[2:], strict=True)
-    inside = (..., *(slice(before, before + size) for (before, _), size in edges))
+    inside: tuple[Any, ...] = (..., *(slice(before, before + size) for (before, _), size in edges))
     return deliver(da[inside].reshape(p.input_shape), grad, memory_format, out)
 
 
