@@ -222,6 +222,24 @@ PoolProblem make_pool_problem(const char* operation, const Shape& input, const S
   return p;
 }
 
+PoolProblem make_scatter_problem(const char* operation, const Shape& input, const Shape& output, int spatial) {
+  PoolProblem p;
+  p.spatial = spatial;
+  check_dimensions(operation, "input_shape", input, spatial, false);
+  check_dimensions(operation, "grad", output, spatial, false);
+  checked_elements(operation, "input_shape", input);
+  if (input[0] != output[0] || input[1] != output[1])
+    fail(operation, "grad has shape ", to_string(output), ", expected (", str(input[0]), ", ", str(input[1]),
+         ", ...) for input_shape ", to_string(input));
+  p.batch = input[0];
+  p.channels = input[1];
+  for (int i = 0; i < spatial; ++i) {
+    p.input[i] = input[i + 2];
+    p.output[i] = output[i + 2];
+  }
+  return p;
+}
+
 LinearProblem make_linear_problem(const char* operation, const Shape& input, const Shape& weight) {
   if (input.empty()) fail(operation, "input has shape (), expected (..., in_features)");
   if (weight.size() != 2)

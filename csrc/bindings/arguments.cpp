@@ -1,0 +1,143 @@
+#include "bindings/arguments.hpp"
+
+namespace fastconv::bindings {
+namespace {
+
+std::string prefix(Argument a) { return std::string(a.operation) + ": " + a.name + " "; }
+
+std::string type_name(const py::handle& object) { return Py_TYPE(object.ptr())->tp_name; }
+
+bool is_sequence(const py::handle& object) {
+  return PyTuple_Check(object.ptr()) || PyList_Check(object.ptr());
+}
+
+bool is_integer(const py::handle& object) {
+  return PyLong_Check(object.ptr()) ? !PyBool_Check(object.ptr()) : PyIndex_Check(object.ptr()) != 0;
+}
+
+std::string describe_sizes(int spatial) {
+  return "an integer or a tuple of " + std::to_string(spatial) + " integers";
+}
+
+template <class T>
+struct Name {
+  const char* text;
+  T value;
+};
+
+template <class T, size_t count>
+T parse_name(Argument a, const py::handle& object, const Name<T> (&names)[count], bool none = false) {
+  if (PyUnicode_Check(object.ptr()))
+    for (const Name<T>& name : names)
+      if (PyUnicode_CompareWithASCIIString(object.ptr(), name.text) == 0) return name.value;
+  std::string message = prefix(a) + "must be ";
+  if (none) message += "None, ";
+  for (size_t i = 0; i < count; ++i)
+    message += std::string(i == 0 ? "" : i + 1 < count ? ", " : " or ") + '"' + names[i].text + '"';
+  if (!PyUnicode_Check(object.ptr())) throw py::type_error(message + ", got " + type_name(object));
+  throw py::value_error(message + ", got " + std::string(py::repr(object)));
+}
+
+// One dimension's padding: (before, after).
+std::pair<int64_t, int64_t> parse_pair(Argument a, const py::handle& object) {
+  const Shape pair = parse_shape(a, object);
+  if (pair.size() != 2)
+    throw py::value_error(prefix(a) + "has " + std::string(py::repr(object)) + " where (before, after) is expected");
+  return {pair[0], pair[1]};
+}
+
+}  // namespace
+
+int64_t parse_int(Argument a, const py::handle& object) {
+  if (!is_integer(object)) throw py::type_error(prefix(a) + "must be an integer, got " + type_name(object));
+  const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
+  if (!index) {   // a NumPy array of more than one element
+    PyErr_Clear();
+    throw py::type_error(prefix(a) + "must be an integer, got " + type_name(object));
+  }
+  int overflow = 0;
+  const int64_t value = PyLong_AsLongLongAndOverflow(index.ptr(), &overflow);
+  if (overflow != 0) throw py::value_error(prefix(a) + "does not fit 64 bits: " + std::string(py::str(index)));
+  return value;
+}
+
+Shape parse_shape(Argument a, const py::handle& object) {
+  if (!is_sequence(object)) throw py::type_error(prefix(a) + "must be a tuple of integers, got " + type_name(object));
+  const auto items = py::reinterpret_borrow<py::sequence>(object);
+  Shape shape;
+  shape.reserve(items.size());
+  for (const py::handle item : items) shape.push_back(parse_int(a, item));
+  return shape;
+}
+
+Shape parse_sizes(Argument a, const py::handle& object, int spatial) {
+  if (is_integer(object)) return Shape(size_t(spatial), parse_int(a, object));
+  if (!is_sequence(object))
+    throw py::type_error(prefix(a) + "must be " + describe_sizes(spatial) + ", got " + type_name(object));
+  Shape sizes = parse_shape(a, object);
+  if (int(sizes.size()) != spatial)
+    throw py::value_error(prefix(a) + "must be " + describe_sizes(spatial) + ", got " + to_string(sizes));
+  return sizes;
+}
+
+Padding parse_padding(Argument a, const py::handle& object, int spatial) {
+  Padding padding;
+  if (PyUnicode_Check(object.ptr())) {
+    static const Name<Padding::Mode> kNames[] = {{"same", Padding::Mode::same}, {"valid", Padding::Mode::valid}};
+    padding.mode = parse_name(a, object, kNames);
+    return padding;
+  }
+  if (is_sequence(object)) {
+    const auto items = py::reinterpret_borrow<py::sequence>(object);
+    if (items.size() > 0 && is_sequence(py::object(items[0]))) {
+      if (int(items.size()) != spatial)
+        throw py::value_error(prefix(a) + "has " + std::to_string(items.size()) + " pairs, expected " +
+                              std::to_string(spatial));
+      for (int i = 0; i < spatial; ++i)
+        std::tie(padding.before[i], padding.after[i]) = parse_pair(a, py::object(items[size_t(i)]));
+      return padding;
+    }
+  }
+  const Shape sizes = parse_sizes(a, object, spatial);
+  for (int i = 0; i < spatial; ++i) padding.before[i] = padding.after[i] = sizes[size_t(i)];
+  return padding;
+}
+
+Activation parse_activation(Argument a, const py::handle& object) {
+  static const Name<Activation> kNames[] = {
+      {"relu", Activation::relu}, {"sigmoid", Activation::sigmoid}, {"tanh", Activation::tanh}};
+  return object.is_none() ? Activation::none : parse_name(a, object, kNames, true);
+}
+
+Algorithm parse_algorithm(Argument a, const py::handle& object) {
+  static const Name<Algorithm> kNames[] = {
+      {"auto", Algorithm::automatic}, {"direct", Algorithm::direct}, {"winograd", Algorithm::winograd}};
+  return parse_name(a, object, kNames);
+}
+
+Reduction parse_reduction(Argument a, const py::handle& object) {
+  static const Name<Reduction> kNames[] = {
+      {"mean", Reduction::mean}, {"sum", Reduction::sum}, {"none", Reduction::none}};
+  return parse_name(a, object, kNames);
+}
+
+Pass parse_pass(Argument a, const py::handle& object) {
+  static const Name<Pass> kNames[] = {{"forward", Pass::forward},
+                                      {"backward_input", Pass::backward_input},
+                                      {"backward_weight", Pass::backward_weight}};
+  return parse_name(a, object, kNames);
+}
+
+DType parse_dtype(Argument a, const py::handle& object) {
+  static const Name<DType> kNames[] = {{"float32", DType::float32}, {"float64", DType::float64}};
+  return parse_name(a, object, kNames);
+}
+
+std::optional<MemoryFormat> parse_format(Argument a, const py::handle& object) {
+  static const Name<MemoryFormat> kNames[] = {{"contiguous", MemoryFormat::contiguous},
+                                              {"channels_last", MemoryFormat::channels_last}};
+  if (object.is_none()) return std::nullopt;
+  return parse_name(a, object, kNames, true);
+}
+
+}  // namespace fastconv::bindings

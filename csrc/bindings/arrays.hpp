@@ -1,0 +1,81 @@
+// Arrays of the caller as views, and views as arrays of the caller. The only place that knows NumPy and DLPack.
+//
+// Accepted: NumPy arrays and scalars, and whatever has __dlpack__ on the CPU. Dense arrays are used as they lie
+// (contiguous, or channels-last where they have four dimensions); any other strides cost one copy.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <initializer_list>
+#include <optional>
+
+#include "core/view.hpp"
+
+namespace fastconv::bindings {
+
+namespace py = pybind11;
+
+// Named in error messages. Plain pointers: nothing is built unless an error is.
+struct Argument {
+  const char* operation;
+  const char* name;
+};
+
+// A view and what keeps its memory alive.
+struct Array {
+  View view;
+  py::object owner;
+  Argument argument{};
+  const char *begin = nullptr, *end = nullptr;   // the bytes of the caller's own array, even where it was copied
+};
+
+// dtype: float32 or float64. `like`: must have its dtype. `format`: copied where it lies in the other one.
+Array read_floats(Argument argument, const py::object& object, std::optional<MemoryFormat> format = std::nullopt);
+Array read_floats(Argument argument, const py::object& object, const Array& like,
+                  std::optional<MemoryFormat> format = std::nullopt);
+std::optional<Array> read_optional_floats(Argument argument, const py::object& object, const Array& like);
+// int64, and int32 where `narrow` says so.
+Array read_integers(Argument argument, const py::object& object, bool narrow = false);
+
+// An uninitialised array from the memory pool. `format` counts for four dimensions only.
+Array make_array(DType dtype, const Shape& shape, MemoryFormat format = MemoryFormat::contiguous);
+
+// The caller's `out`: writable, dense, of this dtype and shape, apart from the inputs; None makes an array.
+Array make_out(Argument argument, const py::object& out, DType dtype, const Shape& shape,
+               MemoryFormat inherited, std::optional<MemoryFormat> asked,
+               std::initializer_list<const Array*> inputs);
+
+// An array that the operation changes. Where its strides are not dense, commit() copies the result back.
+class InPlace {
+ public:
+  InPlace(Argument argument, const py::object& object);
+  InPlace(Argument argument, const py::object& object, const Array& like);
+  const Array& array() const { return array_; }
+  const View& view() const { return array_.view; }
+  void commit() const;
+
+ private:
+  py::object original_;
+  Array array_;
+};
+
+void check_disjoint(const Array& written, const Array& read);
+
+inline py::array to_python(const Array& array) { return py::reinterpret_borrow<py::array>(array.owner); }
+
+inline const View* pointer(const std::optional<Array>& array) { return array ? &array->view : nullptr; }
+
+// Leaner than py::gil_scoped_release; an exception takes the lock again on its way out.
+class WithoutGil {
+ public:
+  WithoutGil() : state_(PyEval_SaveThread()) {}
+  ~WithoutGil() { PyEval_RestoreThread(state_); }
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+
+ private:
+  PyThreadState* state_;
+};
+
+}  // namespace fastconv::bindings

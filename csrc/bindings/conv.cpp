@@ -1,0 +1,187 @@
+#include "bindings/arguments.hpp"
+#include "bindings/bindings.hpp"
+#include "core/backend.hpp"
+
+namespace fastconv::bindings {
+namespace {
+
+constexpr int kSpatial = 2;   // of the conv2d functions; those that take a problem have its own
+
+using Gradients = py::typing::Tuple<py::array, py::typing::Optional<py::array>>;
+
+// Names for messages: the operation of a problem that comes without one.
+const char* name_of(const ConvProblem& p, Pass pass) {
+  static const char* const kNames[kMaxSpatial][3] = {
+      {"conv1d", "conv1d_backward_input", "conv1d_backward_weight"},
+      {"conv2d", "conv2d_backward_input", "conv2d_backward_weight"},
+      {"conv3d", "conv3d_backward_input", "conv3d_backward_weight"}};
+  return kNames[p.spatial - 1][int(pass)];
+}
+
+void check_implemented(const char* op, const Backend& backend, const ConvProblem& p, Pass pass,
+                       Algorithm algorithm, const View& source, const View& result) {
+  if (backend.conv_implementation(p, pass, algorithm, source.dtype, source.format, result.format) != nullptr) return;
+  static const char* const kAlgorithms[] = {"auto", "direct", "winograd"};
+  throw py::value_error(std::string(op) + ": algorithm \"" + kAlgorithms[int(algorithm)] +
+                        "\" has no implementation for " + describe(p) + " on " + backend.name);
+}
+
+py::array forward(const char* op, const ConvProblem& p, const Array& x, const Array& weight, const py::object& bias,
+                  const py::object& activation, const py::object& algorithm, const py::object& memory_format,
+                  const py::object& out) {
+  const Activation fused = parse_activation({op, "activation"}, activation);
+  const Algorithm asked = parse_algorithm({op, "algorithm"}, algorithm);
+  const auto format = parse_format({op, "memory_format"}, memory_format);
+  const std::optional<Array> b = read_optional_floats({op, "bias"}, bias, x);
+  if (b) check_shape(op, "bias", b->view.shape, {p.out_channels});
+  const Array y = make_out({op, "out"}, out, x.view.dtype, p.output_shape(), x.view.format, format,
+                           {&x, &weight, b ? &*b : nullptr});
+  const Backend& backend = backend_for(x.view.device);
+  check_implemented(op, backend, p, Pass::forward, asked, x.view, y.view);
+  {
+    const WithoutGil unlocked;
+    backend.conv_forward(p, x.view, weight.view, pointer(b), fused, asked, y.view);
+  }
+  return to_python(y);
+}
+
+py::array backward_input(const char* op, const ConvProblem& p, const Array& grad, const Array& weight,
+                         const py::object& algorithm, const py::object& memory_format, const py::object& out) {
+  const Algorithm asked = parse_algorithm({op, "algorithm"}, algorithm);
+  const auto format = parse_format({op, "memory_format"}, memory_format);
+  check_shape(op, "grad", grad.view.shape, p.output_shape());
+  check_shape(op, "weight", weight.view.shape, p.weight_shape());
+  const Array dx = make_out({op, "out"}, out, grad.view.dtype, p.input_shape(), grad.view.format, format,
+                            {&grad, &weight});
+  const Backend& backend = backend_for(grad.view.device);
+  check_implemented(op, backend, p, Pass::backward_input, asked, grad.view, dx.view);
+  {
+    const WithoutGil unlocked;
+    backend.conv_backward_input(p, grad.view, weight.view, asked, dx.view);
+  }
+  return to_python(dx);
+}
+
+Gradients backward_weight(const char* op, const ConvProblem& p, const Array& grad, const Array& x, bool bias,
+                          const py::object& algorithm) {
+  const Algorithm asked = parse_algorithm({op, "algorithm"}, algorithm);
+  check_shape(op, "grad", grad.view.shape, p.output_shape());
+  check_shape(op, "x", x.view.shape, p.input_shape());
+  const Array dw = make_array(grad.view.dtype, p.weight_shape());
+  std::optional<Array> db;
+  if (bias) db = make_array(grad.view.dtype, {p.out_channels});
+  const Backend& backend = backend_for(grad.view.device);
+  check_implemented(op, backend, p, Pass::backward_weight, asked, x.view, grad.view);
+  {
+    const WithoutGil unlocked;
+    backend.conv_backward_weight(p, grad.view, x.view, asked, dw.view, pointer(db));
+  }
+  return py::make_tuple(dw.owner, db ? db->owner : py::none());
+}
+
+// The conv2d functions: shapes from arrays and arguments, then the pass.
+
+ConvProblem problem(const char* op, const Shape& input, const Shape& weight, const py::object& stride,
+                    const py::object& padding, const py::object& dilation, const py::object& groups) {
+  return make_conv_problem(op, input, weight, parse_sizes({op, "stride"}, stride, kSpatial),
+                           parse_padding({op, "padding"}, padding, kSpatial),
+                           parse_sizes({op, "dilation"}, dilation, kSpatial), parse_int({op, "groups"}, groups));
+}
+
+py::array conv2d(const py::object& x, const py::object& weight, const py::object& bias, const py::object& stride,
+                 const py::object& padding, const py::object& dilation, const py::object& groups,
+                 const py::object& activation, const py::object& algorithm, const py::object& memory_format,
+                 const py::object& out) {
+  const char* op = "conv2d";
+  const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a);
+  const ConvProblem p = problem(op, a.view.shape, w.view.shape, stride, padding, dilation, groups);
+  return forward(op, p, a, w, bias, activation, algorithm, memory_format, out);
+}
+
+py::array conv2d_backward_input(const py::object& grad, const py::object& weight, const py::object& input_shape,
+                                const py::object& stride, const py::object& padding, const py::object& dilation,
+                                const py::object& groups, const py::object& algorithm,
+                                const py::object& memory_format, const py::object& out) {
+  const char* op = "conv2d_backward_input";
+  const Array g = read_floats({op, "grad"}, grad), w = read_floats({op, "weight"}, weight, g);
+  const ConvProblem p = problem(op, parse_shape({op, "input_shape"}, input_shape), w.view.shape, stride, padding,
+                                dilation, groups);
+  return backward_input(op, p, g, w, algorithm, memory_format, out);
+}
+
+Gradients conv2d_backward_weight(const py::object& grad, const py::object& x, const py::object& weight_shape,
+                                 const py::object& stride, const py::object& padding, const py::object& dilation,
+                                 const py::object& groups, bool bias, const py::object& algorithm) {
+  const char* op = "conv2d_backward_weight";
+  const Array g = read_floats({op, "grad"}, grad), a = read_floats({op, "x"}, x, g);
+  const ConvProblem p = problem(op, a.view.shape, parse_shape({op, "weight_shape"}, weight_shape), stride, padding,
+                                dilation, groups);
+  return backward_weight(op, p, g, a, bias, algorithm);
+}
+
+// The functions of a problem that was checked before.
+
+py::array conv_forward(const ConvProblem& p, const py::object& x, const py::object& weight, const py::object& bias,
+                       const py::object& activation, const py::object& algorithm, const py::object& memory_format,
+                       const py::object& out) {
+  const char* op = name_of(p, Pass::forward);
+  const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a);
+  check_shape(op, "x", a.view.shape, p.input_shape());
+  check_shape(op, "weight", w.view.shape, p.weight_shape());
+  return forward(op, p, a, w, bias, activation, algorithm, memory_format, out);
+}
+
+py::array conv_backward_input(const ConvProblem& p, const py::object& grad, const py::object& weight,
+                              const py::object& algorithm, const py::object& memory_format,
+                              const py::object& out) {
+  const char* op = name_of(p, Pass::backward_input);
+  const Array g = read_floats({op, "grad"}, grad), w = read_floats({op, "weight"}, weight, g);
+  return backward_input(op, p, g, w, algorithm, memory_format, out);
+}
+
+Gradients conv_backward_weight(const ConvProblem& p, const py::object& grad, const py::object& x, bool bias,
+                               const py::object& algorithm) {
+  const char* op = name_of(p, Pass::backward_weight);
+  const Array g = read_floats({op, "grad"}, grad), a = read_floats({op, "x"}, x, g);
+  return backward_weight(op, p, g, a, bias, algorithm);
+}
+
+py::typing::Optional<py::str> conv_implementation(const ConvProblem& p, const py::object& pass,
+                                                  const py::object& dtype, const py::object& source,
+                                                  const py::object& result, const py::object& algorithm) {
+  const char* op = "conv_implementation";
+  const char* name = backend_for(Device{}).conv_implementation(
+      p, parse_pass({op, "pass"}, pass), parse_algorithm({op, "algorithm"}, algorithm),
+      parse_dtype({op, "dtype"}, dtype), parse_format({op, "source"}, source).value_or(MemoryFormat::contiguous),
+      parse_format({op, "result"}, result).value_or(MemoryFormat::contiguous));
+  if (name == nullptr) return py::none();
+  return py::str(name);
+}
+
+}  // namespace
+
+void bind_conv(py::module_& m) {
+  const py::object none = py::none();
+  m.def("conv2d", conv2d, py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"),
+        py::arg("dilation"), py::arg("groups"), py::arg("activation"), py::arg("algorithm"),
+        py::arg("memory_format"), py::arg("out"));
+  m.def("conv2d_backward_input", conv2d_backward_input, py::arg("grad"), py::arg("weight"), py::arg("input_shape"),
+        py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("algorithm"),
+        py::arg("memory_format"), py::arg("out"));
+  m.def("conv2d_backward_weight", conv2d_backward_weight, py::arg("grad"), py::arg("x"), py::arg("weight_shape"),
+        py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("bias"),
+        py::arg("algorithm"));
+  m.def("conv_forward", conv_forward, py::arg("problem"), py::arg("x"), py::arg("weight"), py::arg("bias"),
+        py::arg("activation"), py::arg("algorithm"), py::arg("memory_format"), py::arg("out"));
+  m.def("conv_backward_input", conv_backward_input, py::arg("problem"), py::arg("grad"), py::arg("weight"),
+        py::arg("algorithm"), py::arg("memory_format"), py::arg("out"));
+  m.def("conv_backward_weight", conv_backward_weight, py::arg("problem"), py::arg("grad"), py::arg("x"),
+        py::arg("bias"), py::arg("algorithm"));
+  m.def("conv_implementation", conv_implementation, py::arg("problem"), py::arg("pass"), py::arg("dtype") = "float32",
+        py::arg("source") = "contiguous", py::arg("result") = "contiguous", py::arg("algorithm") = "auto",
+        "Name of the implementation that a call would run, or None where none accepts. source: how the input "
+        "(forward, backward_weight) or the gradient (backward_input) lies; result: how the result lies, for "
+        "backward_weight the gradient.");
+}
+
+}  // namespace fastconv::bindings

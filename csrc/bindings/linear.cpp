@@ -1,0 +1,88 @@
+#include "bindings/arguments.hpp"
+#include "bindings/bindings.hpp"
+#include "core/backend.hpp"
+
+namespace fastconv::bindings {
+namespace {
+
+constexpr auto kContiguous = MemoryFormat::contiguous;
+
+// (..., features) as the backend sees it: (rows, features).
+View as_matrix(const View& view, int64_t rows) {
+  View matrix = view;
+  matrix.shape = {rows, view.shape.back()};
+  return matrix;
+}
+
+Shape with_last(Shape shape, int64_t last) {
+  shape.back() = last;
+  return shape;
+}
+
+[[noreturn]] void bad_grad(const char* op, const Shape& grad, const std::string& expected) {
+  throw py::value_error(std::string(op) + ": grad has shape " + to_string(grad) + ", expected " + expected);
+}
+
+py::array linear(const py::object& x, const py::object& weight, const py::object& bias,
+                 const py::object& activation) {
+  const char* op = "linear";
+  const Array a = read_floats({op, "x"}, x, kContiguous), w = read_floats({op, "weight"}, weight, a);
+  const Activation fused = parse_activation({op, "activation"}, activation);
+  const LinearProblem p = make_linear_problem(op, a.view.shape, w.view.shape);
+  const std::optional<Array> b = read_optional_floats({op, "bias"}, bias, a);
+  if (b) check_shape(op, "bias", b->view.shape, {p.out_features});
+  const Array y = make_array(a.view.dtype, with_last(a.view.shape, p.out_features));
+  const Backend& backend = backend_for(a.view.device);
+  {
+    const WithoutGil unlocked;
+    backend.linear(p, as_matrix(a.view, p.rows), w.view, pointer(b), fused, as_matrix(y.view, p.rows));
+  }
+  return to_python(y);
+}
+
+py::array linear_backward_input(const py::object& grad, const py::object& weight) {
+  const char* op = "linear_backward_input";
+  const Array g = read_floats({op, "grad"}, grad, kContiguous), w = read_floats({op, "weight"}, weight, g);
+  const Shape &from = g.view.shape, &shape = w.view.shape;
+  if (shape.size() == 2 && (from.empty() || from.back() != shape[0]))
+    bad_grad(op, from, "(..., " + std::to_string(shape[0]) + ") for weight " + to_string(shape));
+  const Shape to = shape.size() == 2 ? with_last(from, shape[1]) : from;
+  const LinearProblem p = make_linear_problem(op, to, shape);
+  const Array dx = make_array(g.view.dtype, to);
+  const Backend& backend = backend_for(g.view.device);
+  {
+    const WithoutGil unlocked;
+    backend.linear_backward_input(p, as_matrix(g.view, p.rows), w.view, as_matrix(dx.view, p.rows));
+  }
+  return to_python(dx);
+}
+
+py::typing::Tuple<py::array, py::typing::Optional<py::array>> linear_backward_weight(const py::object& grad,
+                                                                                     const py::object& x, bool bias) {
+  const char* op = "linear_backward_weight";
+  const Array g = read_floats({op, "grad"}, grad, kContiguous), a = read_floats({op, "x"}, x, g, kContiguous);
+  const Shape &from = g.view.shape, &input = a.view.shape;
+  if (from.empty() || input.empty() || with_last(from, 0) != with_last(input, 0))
+    bad_grad(op, from, "(..., out_features) with the leading dimensions of x " + to_string(input));
+  const Shape weight{from.back(), input.back()};
+  const LinearProblem p = make_linear_problem(op, input, weight);
+  const Array dw = make_array(g.view.dtype, weight);
+  std::optional<Array> db;
+  if (bias) db = make_array(g.view.dtype, {p.out_features});
+  const Backend& backend = backend_for(g.view.device);
+  {
+    const WithoutGil unlocked;
+    backend.linear_backward_weight(p, as_matrix(g.view, p.rows), as_matrix(a.view, p.rows), dw.view, pointer(db));
+  }
+  return py::make_tuple(dw.owner, db ? db->owner : py::none());
+}
+
+}  // namespace
+
+void bind_linear(py::module_& m) {
+  m.def("linear", linear, py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("activation"));
+  m.def("linear_backward_input", linear_backward_input, py::arg("grad"), py::arg("weight"));
+  m.def("linear_backward_weight", linear_backward_weight, py::arg("grad"), py::arg("x"), py::arg("bias"));
+}
+
+}  // namespace fastconv::bindings

@@ -1,0 +1,53 @@
+#include "bindings/arguments.hpp"
+#include "bindings/bindings.hpp"
+#include "core/backend.hpp"
+
+namespace fastconv::bindings {
+namespace {
+
+constexpr int kSpatial = 2;
+
+py::typing::Tuple<py::array, py::typing::Optional<py::array>> max_pool2d(
+    const py::object& x, const py::object& kernel_size, const py::object& stride, const py::object& padding,
+    const py::object& dilation, bool ceil_mode, bool return_indices) {
+  const char* op = "max_pool2d";
+  const Array a = read_floats({op, "x"}, x);
+  const Shape kernel = parse_sizes({op, "kernel_size"}, kernel_size, kSpatial);
+  const PoolProblem p = make_pool_problem(
+      op, a.view.shape, kernel, stride.is_none() ? kernel : parse_sizes({op, "stride"}, stride, kSpatial),
+      parse_sizes({op, "padding"}, padding, kSpatial), parse_sizes({op, "dilation"}, dilation, kSpatial), ceil_mode);
+  const Array y = make_array(a.view.dtype, p.output_shape(), a.view.format);
+  std::optional<Array> indices;
+  if (return_indices) indices = make_array(DType::int64, p.output_shape(), a.view.format);
+  const Backend& backend = backend_for(a.view.device);
+  {
+    const WithoutGil unlocked;
+    backend.max_pool(p, a.view, y.view, pointer(indices));
+  }
+  return py::make_tuple(y.owner, indices ? indices->owner : py::none());
+}
+
+py::array max_pool2d_backward(const py::object& grad, const py::object& indices, const py::object& input_shape) {
+  const char* op = "max_pool2d_backward";
+  const Array g = read_floats({op, "grad"}, grad), places = read_integers({op, "indices"}, indices);
+  const Shape input = parse_shape({op, "input_shape"}, input_shape);
+  check_shape(op, "indices", places.view.shape, g.view.shape);
+  const PoolProblem p = make_scatter_problem(op, input, g.view.shape, kSpatial);
+  const Array dx = make_array(g.view.dtype, input, g.view.format);
+  const Backend& backend = backend_for(g.view.device);
+  {
+    const WithoutGil unlocked;
+    backend.max_pool_backward(p, g.view, places.view, dx.view);
+  }
+  return to_python(dx);
+}
+
+}  // namespace
+
+void bind_pool(py::module_& m) {
+  m.def("max_pool2d", max_pool2d, py::arg("x"), py::arg("kernel_size"), py::arg("stride"), py::arg("padding"),
+        py::arg("dilation"), py::arg("ceil_mode"), py::arg("return_indices"));
+  m.def("max_pool2d_backward", max_pool2d_backward, py::arg("grad"), py::arg("indices"), py::arg("input_shape"));
+}
+
+}  // namespace fastconv::bindings
