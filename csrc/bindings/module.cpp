@@ -77,6 +77,7 @@ py::typing::Dict<py::str, int> memory_stats() {
 
 void bind_settings(py::module_& m) {
   m.def("config", config);
+  m.def("isa", [] { return cpu::isa(); });
   m.def("set_num_threads", set_num_threads, py::arg("count"));
   m.def("get_num_threads", cpu::num_threads);
   m.def("set_flush_denormal", set_flush_denormal, py::arg("mode"));

@@ -1,0 +1,76 @@
+"""Every kernel as a function: arrays in, arrays out, forward and backward apart.
+
+Arrays are NumPy's, or anything with ``__dlpack__`` on the CPU, in float32 or float64; all floating
+arrays of a call share one dtype. Results are NumPy arrays from fastconv's memory pool
+(``fastconv.memory``). Shapes are (N, C, H, W) however the array lies: contiguous and channels-last
+arrays are taken as they are, any other strides cost one copy, and a result lies as the first
+argument does unless ``memory_format`` says otherwise.
+
+ValueError for shapes and values, TypeError for types and dtypes, MemoryError for memory; each names
+the operation and the argument. Backward functions take the gradient at the operation's own output;
+where a forward function fused an activation, apply that activation's backward function first.
+"""
+
+from fastconv.ops.activation import (
+    relu,
+    relu_backward,
+    sigmoid,
+    sigmoid_backward,
+    tanh,
+    tanh_backward,
+)
+from fastconv.ops.conv import (
+    conv2d,
+    conv2d_backward_input,
+    conv2d_backward_weight,
+    conv_backward_input,
+    conv_backward_weight,
+    conv_forward,
+    conv_problem,
+)
+from fastconv.ops.linear import (
+    linear,
+    linear_backward,
+    linear_backward_input,
+    linear_backward_weight,
+)
+from fastconv.ops.loss import (
+    cross_entropy,
+    cross_entropy_backward,
+    log_softmax,
+    log_softmax_backward,
+    softmax,
+    softmax_backward,
+)
+from fastconv.ops.pool import max_pool2d, max_pool2d_backward
+from fastconv.ops.update import adam_update, sgd_update
+
+__all__ = [
+    "adam_update",
+    "conv2d",
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "conv_backward_input",
+    "conv_backward_weight",
+    "conv_forward",
+    "conv_problem",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "linear",
+    "linear_backward",
+    "linear_backward_input",
+    "linear_backward_weight",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "relu",
+    "relu_backward",
+    "sgd_update",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "tanh",
+    "tanh_backward",
+]

@@ -1,0 +1,89 @@
+"""Max pooling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, overload
+
+from fastconv import _core
+from fastconv.ops.types import Array, ArrayLike, Size
+
+
+@overload
+def max_pool2d(
+    x: ArrayLike,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    *,
+    return_indices: Literal[True] = True,
+) -> tuple[Array, Array]: ...
+@overload
+def max_pool2d(
+    x: ArrayLike,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    *,
+    return_indices: Literal[False],
+) -> Array: ...
+def max_pool2d(
+    x: ArrayLike,
+    kernel_size: Size,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    *,
+    return_indices: bool = True,
+) -> tuple[Array, Array] | Array:
+    """Largest value of every window, and where it was.
+
+    The first maximum in row-major order wins, also where all are -inf; NaN wins over every number
+    and the last NaN over the others. Padding is -inf.
+
+    Args:
+        x: (N, C, H, W), float32 or float64; N may be 0.
+        kernel_size: an integer or a pair, at least 1.
+        stride: an integer or a pair; None: ``kernel_size``.
+        padding: an integer or a pair, at most half of ``kernel_size``.
+        dilation: distance between the cells of a window, an integer or a pair.
+        ceil_mode: round the output size up; the last window must still begin inside the input or
+            the padding before it.
+        return_indices: whether positions are wanted.
+
+    Returns:
+        y (N, C, H', W'), and indices: int64 of the same shape, flat positions in the H*W plane of
+        the input. ``y`` alone where ``return_indices`` is false. Both lie as ``x`` does.
+
+    Raises:
+        ValueError: shapes or values do not fit.
+        TypeError: not an array, another dtype, or parameters of another type.
+        MemoryError: the result cannot be held.
+    """
+    y, indices = _core.max_pool2d(
+        x, kernel_size, stride, padding, dilation, ceil_mode, return_indices
+    )
+    return y if indices is None else (y, indices)
+
+
+def max_pool2d_backward(grad: ArrayLike, indices: ArrayLike, input_shape: Sequence[int]) -> Array:
+    """Gradient of ``max_pool2d``: every value of ``grad`` is added where its maximum came from.
+
+    Args:
+        grad: gradient at the output, (N, C, H', W'), float32 or float64.
+        indices: int64, the shape of ``grad``, as ``max_pool2d`` returned them.
+        input_shape: (N, C, H, W) of the input.
+
+    Returns:
+        (N, C, H, W); it lies as ``grad`` does.
+
+    Raises:
+        ValueError: shapes do not fit, or an index is outside [0, H*W).
+        TypeError: not arrays, or another dtype.
+    """
+    return _core.max_pool2d_backward(grad, indices, input_shape)
