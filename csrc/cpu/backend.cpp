@@ -1,0 +1,36 @@
+#include "../core/backend.hpp"
+
+#include "activation.hpp"
+#include "conv.hpp"
+#include "linear.hpp"
+#include "loss.hpp"
+#include "optimizer.hpp"
+#include "pool.hpp"
+
+namespace fastconv {
+
+const Backend* cpu_backend() {
+  static const Backend backend = {
+      "cpu",
+      cpu::conv_implementation,
+      cpu::conv_forward,
+      cpu::conv_backward_input,
+      cpu::conv_backward_weight,
+      cpu::max_pool,
+      cpu::max_pool_backward,
+      cpu::linear,
+      cpu::linear_backward_input,
+      cpu::linear_backward_weight,
+      cpu::activation,
+      cpu::activation_backward,
+      cpu::softmax,
+      cpu::softmax_backward,
+      cpu::cross_entropy,
+      cpu::cross_entropy_backward,
+      cpu::sgd_update,
+      cpu::adam_update,
+  };
+  return &backend;
+}
+
+}  // namespace fastconv

@@ -1,0 +1,113 @@
+#include "correlation.hpp"
+
+#include <cstring>
+
+#include "../isa.hpp"
+#include "../parallel.hpp"
+#include "../tiling.hpp"
+
+namespace fastconv::cpu {
+namespace {
+
+struct PlanarAxis {
+  int64_t in, kernel, out, stride, dilation, pad;
+};
+
+// Axis 0 is the height, 1 the width.
+PlanarAxis planar_axis(const ConvProblem& p, int axis) {
+  const int d = axis - (2 - p.spatial);
+  if (d < 0) return {1, 1, 1, 1, 1, 0};
+  return {p.input[d], p.kernel[d], p.output[d], p.stride[d], p.dilation[d], p.pad_before[d]};
+}
+
+struct Phase {
+  Axis axis;
+  int64_t tap_first, tap_step;   // tap t of the axis is tap_first + t * tap_step of the kernel
+};
+
+// The input positions congruent to `residue` modulo the stride, as outputs of a correlation over the gradient:
+// position i gets gradient o through tap k where o * stride = i + pad - k * dilation.
+Phase backward_phase(const PlanarAxis& a, int64_t residue) {
+  Phase phase{};
+  Axis& axis = phase.axis;
+  axis.in = a.out;
+  axis.extent = a.in;
+  axis.out_first = residue;
+  axis.out_step = a.stride;
+  axis.out = a.in > residue ? div_up(a.in - residue, a.stride) : 0;
+  axis.stride = 1;
+  int64_t last = -1, spacing = 0;
+  for (int64_t k = 0; k < a.kernel; ++k) {
+    if ((residue + a.pad - k * a.dilation) % a.stride != 0) continue;
+    if (axis.taps == 1) spacing = k - last;
+    last = k;
+    ++axis.taps;
+  }
+  if (axis.taps == 0) return phase;
+  axis.first = (residue + a.pad - last * a.dilation) / a.stride;   // taps in falling order read rising positions
+  axis.step = spacing * a.dilation / a.stride;
+  phase.tap_first = last;
+  phase.tap_step = -spacing;
+  return phase;
+}
+
+}  // namespace
+
+Correlation forward_correlation(const ConvProblem& p) {
+  const PlanarAxis h = planar_axis(p, 0), w = planar_axis(p, 1);
+  const auto axis = [](const PlanarAxis& a) {
+    return Axis{a.in, a.out, a.kernel, a.stride, -a.pad, a.dilation, a.out, 0, 1};
+  };
+  Correlation c{};
+  c.batch = p.batch;
+  c.groups = p.groups;
+  c.in_channels = p.in_channels / p.groups;
+  c.out_channels = p.out_channels / p.groups;
+  c.h = axis(h);
+  c.w = axis(w);
+  c.weight_w = 1;
+  c.weight_h = w.kernel;
+  c.weight_in = h.kernel * w.kernel;
+  c.weight_out = c.in_channels * c.weight_in;
+  c.weight_group = c.out_channels * c.weight_out;
+  return c;
+}
+
+std::vector<Correlation> backward_correlations(const ConvProblem& p) {
+  const Correlation forward = forward_correlation(p);
+  const PlanarAxis h = planar_axis(p, 0), w = planar_axis(p, 1);
+  std::vector<Correlation> phases;
+  for (int64_t i = 0; i < std::min(h.stride, h.in); ++i)
+    for (int64_t j = 0; j < std::min(w.stride, w.in); ++j) {
+      const Phase rows = backward_phase(h, i), columns = backward_phase(w, j);
+      Correlation c = forward;
+      std::swap(c.in_channels, c.out_channels);
+      std::swap(c.weight_in, c.weight_out);
+      c.h = rows.axis;
+      c.w = columns.axis;
+      c.weight_base = rows.tap_first * forward.weight_h + columns.tap_first * forward.weight_w;
+      c.weight_h = rows.tap_step * forward.weight_h;
+      c.weight_w = columns.tap_step * forward.weight_w;
+      phases.push_back(c);
+    }
+  return phases;
+}
+
+template <class T>
+void copy_format(const T* from, MemoryFormat from_format, T* to, int64_t batch, int64_t channels,
+                 int64_t pixels) {
+  // Seen from the source: rows x columns, to be transposed in each image.
+  const int64_t rows = from_format == MemoryFormat::contiguous ? channels : pixels;
+  const int64_t columns = from_format == MemoryFormat::contiguous ? pixels : channels;
+  const int64_t slice = std::max<int64_t>(64, 65536 / std::max<int64_t>(1, rows) / 64 * 64);
+  const int64_t slices = div_up(columns, slice);
+  parallel_for(batch * slices, [&](int64_t task) {
+    const int64_t n = task / slices, j = task % slices * slice;
+    kernels<T>().pack.transpose(from + n * rows * columns + j, columns, to + n * rows * columns + j * rows, rows,
+                                rows, std::min(slice, columns - j));
+  });
+}
+template void copy_format(const float*, MemoryFormat, float*, int64_t, int64_t, int64_t);
+template void copy_format(const double*, MemoryFormat, double*, int64_t, int64_t, int64_t);
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,92 @@
+// What forward and backward-input have in common. Both are correlations of one array with the weight:
+//
+//   out[n, k, p * out_step + out_first] = bias[k] + sum over c, t of in[n, c, p * stride + first + t * step] * w(k, c, t)
+//
+// for each of two axes. Forward is one of them. Backward-input is one for every residue of the output position
+// modulo the stride: the taps that reach it, in the gradient, at stride 1.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "../../core/backend.hpp"
+
+namespace fastconv::cpu {
+
+struct Axis {
+  int64_t in;                        // extent of the array that is read; outside it are zeros
+  int64_t out;                       // positions computed
+  int64_t taps;
+  int64_t stride, first, step;       // position o, tap t reads o * stride + first + t * step
+  int64_t extent, out_first, out_step;   // position o lies at out_first + o * out_step of `extent`
+
+  bool dense() const { return out_step == 1; }
+};
+
+struct Correlation {
+  int64_t batch, groups;
+  int64_t in_channels, out_channels;   // of one group
+  Axis h, w;
+  // w(k, c, r, s) of group g: base + g * group + k * out + c * in + r * tap_h + s * tap_w
+  ptrdiff_t weight_base, weight_group, weight_out, weight_in, weight_h, weight_w;
+
+  int64_t taps() const { return h.taps * w.taps; }
+  int64_t depth() const { return in_channels * taps(); }
+  int64_t pixels() const { return h.out * w.out; }
+  double flops_per_pixel() const { return 2.0 * double(depth()) * double(out_channels) * double(groups); }
+};
+
+// 1-D problems count as 2-D ones of height 1. Three spatial dimensions have no CPU implementation yet.
+inline bool is_planar(const ConvProblem& problem) { return problem.spatial <= 2; }
+
+Correlation forward_correlation(const ConvProblem&);
+// Residues that no tap reaches come with zero taps: their share of the result is zero.
+std::vector<Correlation> backward_correlations(const ConvProblem&);
+
+template <class T>
+struct CorrelationData {
+  const T* in;
+  MemoryFormat in_format;
+  const T* weight;
+  const T* bias;         // or null
+  Activation activation;
+  T* out;
+  MemoryFormat out_format;
+};
+
+// One way to compute a correlation. conv.cpp tries them in order.
+struct CorrelationAlgorithm {
+  const char* name;
+  bool (*accepts)(const Correlation&, MemoryFormat in, MemoryFormat out);
+  void (*run_float)(const Correlation&, const CorrelationData<float>&);
+  void (*run_double)(const Correlation&, const CorrelationData<double>&);
+};
+extern const CorrelationAlgorithm channels_last_few;   // channels_last.cpp
+extern const CorrelationAlgorithm channels_last;
+extern const CorrelationAlgorithm planar_direct;       // planar_direct.cpp
+extern const CorrelationAlgorithm planar_gemm;         // planar_gemm.cpp
+
+// One way to compute the gradient of the weight; grad and x may lie differently.
+template <class T>
+struct WeightGradientData {
+  const T* grad;
+  MemoryFormat grad_format;
+  const T* x;
+  MemoryFormat x_format;
+  T* dw;
+  T* db;                 // or null
+};
+struct WeightGradientAlgorithm {
+  const char* name;
+  bool (*accepts)(const Correlation&, MemoryFormat grad, MemoryFormat x);
+  void (*run_float)(const Correlation&, const WeightGradientData<float>&);
+  void (*run_double)(const Correlation&, const WeightGradientData<double>&);
+};
+extern const WeightGradientAlgorithm weight_dot;       // weight_dot.cpp
+extern const WeightGradientAlgorithm weight_gemm;      // weight_gemm.cpp
+
+// Elements of scratch that keep the channels-last copy of an (N, C, H, W) array, and the copy.
+template <class T>
+void copy_format(const T* from, MemoryFormat from_format, T* to, int64_t batch, int64_t channels, int64_t pixels);
+
+}  // namespace fastconv::cpu

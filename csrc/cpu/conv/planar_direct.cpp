@@ -1,0 +1,173 @@
+// Direct convolution of planes (NCHW) for few output channels, where gathering a packed block would cost more
+// than the products: output channels are broadcast, output columns lie along the vectors, and the taps read a
+// padded copy of the input lines in place. The copy keeps the columns of each residue modulo the stride
+// together, so that a vector of neighbouring outputs reads neighbouring inputs whatever the stride.
+#include <cstring>
+
+#include "../../core/memory.hpp"
+#include "../activation.hpp"
+#include "../isa.hpp"
+#include "../parallel.hpp"
+#include "../tiling.hpp"
+#include "correlation.hpp"
+#include "line_copy.hpp"
+
+namespace fastconv::cpu {
+namespace {
+
+constexpr int64_t kFewOutputs = 48;
+constexpr int64_t kFewInputs = 4;
+constexpr int64_t kCopyBytes = 256 << 10;   // of the lines of one strip: a quarter of a small L2
+
+// Rows of an image a strip, so that its lines fit the cache, and strips or images a chunk.
+struct Partition {
+  int64_t rows, strips, bundle;
+};
+
+template <class T>
+Partition partition(const Correlation& c, const LineCopy& lines) {
+  Partition part{};
+  const double flops = c.flops_per_pixel() * double(c.pixels()) / double(c.groups);
+  const int64_t planes = c.batch * c.groups;
+  const int64_t line_bytes = lines.pitch * c.in_channels * c.h.stride * int64_t(sizeof(T));
+  const int64_t fitting = std::max<int64_t>(1, kCopyBytes / line_bytes);
+  const int64_t wanted = std::clamp<int64_t>(div_up(kChunks, planes), 1, int64_t(flops / kChunkFlops) + 1);
+  part.rows = std::clamp<int64_t>(std::min(fitting, div_up(c.h.out, wanted)), 1, c.h.out);
+  part.strips = div_up(c.h.out, part.rows);
+  part.rows = div_up(c.h.out, part.strips);
+  part.strips = div_up(c.h.out, part.rows);
+  const int64_t all = planes * part.strips;
+  part.bundle = std::clamp<int64_t>(int64_t(kChunkFlops * double(part.strips) / std::max(flops, 1.0)), 1,
+                                    std::max<int64_t>(1, all / kChunks));
+  return part;
+}
+
+template <class T>
+struct Weights {
+  const T* rows;                        // [group][out channel][depth]
+  memory::Buffer copy;
+
+  Weights(const Correlation& c, const T* weight) : copy(size_t(c.groups * c.out_channels * c.depth()) * sizeof(T)) {
+    T* to = copy.as<T>();
+    rows = to;
+    for (int64_t g = 0; g < c.groups; ++g)
+      for (int64_t k = 0; k < c.out_channels; ++k)
+        for (int64_t i = 0; i < c.in_channels; ++i)
+          for (int64_t r = 0; r < c.h.taps; ++r) {
+            const T* from = weight + c.weight_base + g * c.weight_group + k * c.weight_out + i * c.weight_in +
+                            r * c.weight_h;
+            for (int64_t s = 0; s < c.w.taps; ++s) *to++ = from[s * c.weight_w];
+          }
+  }
+};
+
+template <class T>
+struct Image {
+  const T* copy;
+  const T* bias;
+  const T* const* weights;              // [block of the depth][out channel]
+  const int32_t* offsets;
+  T* out;
+};
+
+// Output rows [begin, end) of one plane, from the copy of their lines.
+template <class T>
+void compute(const Correlation& c, const LineCopy& lines, const Image<T>& image, int64_t begin, int64_t end,
+             bool relu, T* scratch) {
+  const auto& gemm = kernels<T>().gemm;
+  const int64_t across = div_up(c.w.out, gemm.lanes), vectors = (end - begin) * across;
+  const int64_t plane = c.h.extent * c.w.extent, depth = c.depth(), blocks = depth_blocks(depth / 2);
+  const bool dense = c.h.dense() && c.w.dense();
+  for (int64_t v = 0; v < vectors; v += gemm.vectors) {
+    PlanarArgs<T> args{};
+    args.rows = c.out_channels;
+    args.vectors = int(std::min<int64_t>(gemm.vectors, vectors - v));
+    args.c = dense ? image.out : scratch;
+    args.c_stride = dense ? plane : gemm.lanes * gemm.vectors;
+    args.row_bias = image.bias;
+    for (int j = 0; j < args.vectors; ++j) {
+      const int64_t p = (v + j) / across, q = (v + j) % across * gemm.lanes;
+      args.x_offsets[j] = p * c.h.stride * lines.pitch + q;
+      args.c_offsets[j] = dense ? (begin + p) * c.w.extent + q : j * gemm.lanes;
+      args.lanes[j] = int(std::min<int64_t>(gemm.lanes, c.w.out - q));
+    }
+    args.x = image.copy;
+    for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t l0 = part_begin(depth, blocks, b);
+      args.weights = image.weights + b * c.out_channels;
+      args.steps = part_begin(depth, blocks, b + 1) - l0;
+      args.offsets = image.offsets + l0;
+      args.accumulate = b > 0;
+      args.relu = relu && b == blocks - 1;
+      gemm.planar(args);
+    }
+    if (dense) continue;
+    for (int64_t k = 0; k < c.out_channels; ++k)
+      for (int j = 0; j < args.vectors; ++j) {
+        const int64_t y = begin + (v + j) / across, q = (v + j) % across * gemm.lanes;
+        T* to = image.out + k * plane + (c.h.out_first + y * c.h.out_step) * c.w.extent + c.w.out_first;
+        for (int i = 0; i < args.lanes[j]; ++i)
+          to[(q + i) * c.w.out_step] = scratch[k * args.c_stride + j * gemm.lanes + i];
+      }
+  }
+}
+
+template <class T>
+void run(const Correlation& c, const CorrelationData<T>& data) {
+  const auto& gemm = kernels<T>().gemm;
+  const LineCopy lines(c, gemm.lanes);
+  const Partition part = partition<T>(c, lines);
+  const Weights<T> weights(c, data.weight);
+  const int64_t depth = c.depth(), blocks = depth_blocks(depth / 2), plane = c.h.extent * c.w.extent;
+  std::vector<const T*> rows;           // [group][block][out channel]
+  for (int64_t g = 0; g < c.groups; ++g)
+    for (int64_t b = 0; b < blocks; ++b)
+      for (int64_t k = 0; k < c.out_channels; ++k)
+        rows.push_back(weights.rows + (g * c.out_channels + k) * depth + part_begin(depth, blocks, b));
+  const std::vector<int32_t> offsets = lines.offsets(c, part.rows);
+  const int64_t channel = lines.channel(c, part.rows), all = c.batch * c.groups * part.strips;
+  const bool relu = data.activation == Activation::relu;
+  const ActivationKernel<T> finish = relu ? nullptr : activation_kernel<T>(data.activation);
+
+  parallel_for(div_up(all, part.bundle), [&](int64_t chunk) {
+    const memory::Buffer copy(size_t(c.in_channels * channel) * sizeof(T));
+    const memory::Buffer scratch(size_t(c.out_channels * gemm.lanes * gemm.vectors) * sizeof(T));
+    std::vector<Segment> segments;
+    for (int64_t i = chunk * part.bundle; i < std::min(all, (chunk + 1) * part.bundle); ++i) {
+      const int64_t image = i / part.strips, g = image % c.groups;
+      const int64_t begin = i % part.strips * part.rows, end = std::min(c.h.out, begin + part.rows);
+      if (part.strips > 1 || segments.empty()) {
+        segments.clear();
+        lines.segments(c, begin, end, segments);
+      }
+      const int64_t in_plane = c.h.in * c.w.in;
+      kernels<T>().pack.gather(data.in + image * c.in_channels * in_plane, in_plane, copy.as<T>(), channel,
+                               c.in_channels, segments.data(), int64_t(segments.size()), c.w.stride);
+      T* out = data.out + image * c.out_channels * plane;
+      compute<T>(c, lines,
+                 {copy.as<T>(), data.bias ? data.bias + g * c.out_channels : nullptr,
+                  rows.data() + g * blocks * c.out_channels, offsets.data(), out},
+                 begin, end, relu, scratch.as<T>());
+      if (finish)
+        for (int64_t k = 0; k < c.out_channels; ++k) {
+          T* to = out + k * plane + begin * c.w.extent;
+          finish(to, to, (end - begin) * c.w.extent);
+        }
+    }
+  });
+}
+
+bool accepts(const Correlation& c, MemoryFormat in, MemoryFormat out) {
+  constexpr int64_t lanes = 16, limit = int64_t{1} << 24;
+  return in == MemoryFormat::contiguous && out == MemoryFormat::contiguous &&
+         (c.out_channels <= kFewOutputs || c.in_channels <= kFewInputs) &&
+         10 * c.w.out >= 6 * round_up(c.w.out, lanes) &&                     // little waste at the line's end
+         c.h.stride <= c.h.taps && c.w.stride <= 2 * c.w.taps &&            // few columns copied in vain
+         LineCopy::lines(c, 1) * (c.w.out + c.w.taps * c.w.step) * c.in_channels < limit;   // int32 offsets
+}
+
+}  // namespace
+
+const CorrelationAlgorithm planar_direct = {"planar-direct", accepts, run<float>, run<double>};
+
+}  // namespace fastconv::cpu

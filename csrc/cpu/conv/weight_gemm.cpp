@@ -1,0 +1,210 @@
+// Gradient of the weight as matrix products over pixels: input channels are broadcast, output channels lie along
+// the vectors. The gradient is packed into panels [pixel][64] (copied from channels last, transposed from
+// planes); the input is read in place, tap by tap, wherever it lies.
+//
+// With few input channels a tap has too few rows for a register tile. There the lines of the input are copied
+// with their padding (line_copy.hpp) and all taps of all channels make one set of rows.
+#include <cstring>
+
+#include "../../core/memory.hpp"
+#include "../isa.hpp"
+#include "../parallel.hpp"
+#include "correlation.hpp"
+#include "line_copy.hpp"
+
+namespace fastconv::cpu {
+namespace {
+
+constexpr int64_t kFewInputs = 8;
+constexpr int64_t kRows = 2048;         // of the product that share a pass: times 64 channels, half an L2
+constexpr int64_t kPixels = 160;        // a panel of the gradient: at 64 channels it just fits L1
+
+bool copies_lines(const Correlation& c) {
+  constexpr int64_t limit = int64_t{1} << 24;
+  return c.in_channels <= kFewInputs && c.h.stride <= c.h.taps && c.w.stride <= 2 * c.w.taps &&
+         LineCopy::lines(c, 1) * (c.w.out + c.w.taps * c.w.step) * c.in_channels < limit;
+}
+
+// Taps are split where all rows would not fit the cache; output rows (of any image) into chunks with private
+// copies of dw, added up in order. Neither depends on threads.
+struct Partition {
+  int64_t panel, panels;       // output channels a panel; panels a group
+  int64_t splits;              // of the taps
+  int64_t rows, chunks;        // output rows of all images; parts of them
+  int64_t strip;               // output rows a packed panel
+};
+
+Partition partition(const Correlation& c, int64_t panel, bool lines) {
+  Partition part{};
+  part.panel = panel;
+  part.panels = div_up(c.out_channels, panel);
+  part.splits = lines ? 1 : std::clamp<int64_t>(div_up(c.depth(), kRows), 1, c.taps());
+  part.rows = c.batch * c.h.out;
+  part.strip = std::clamp<int64_t>(kPixels / c.w.out, 1, lines ? c.h.out : part.rows);
+  const double flops = c.flops_per_pixel() * double(part.rows * c.w.out);
+  const int64_t wanted = std::clamp<int64_t>(int64_t(flops / kChunkFlops), 1, kChunks);
+  part.chunks = std::clamp<int64_t>(wanted / (c.groups * part.panels * part.splits), 1,
+                                    div_up(part.rows, part.strip));
+  return part;
+}
+
+template <class T>
+struct Strides {
+  ptrdiff_t channel, row, column;
+};
+
+// Pixels [begin, begin + count) of all images, channels [k, k + width): packed with `padded` between pixels.
+template <class T>
+void pack_gradient(const Correlation& c, const WeightGradientData<T>& data, int64_t begin, int64_t count, int64_t k,
+                   int64_t width, int64_t padded, T* to) {
+  const auto& pack = kernels<T>().pack;
+  const int64_t channels = c.out_channels * c.groups, plane = c.pixels();
+  if (data.grad_format == MemoryFormat::channels_last)
+    return pack.copy(data.grad + begin * channels + k, channels, to, padded, count, width, padded);
+  if (padded > width) std::memset(to, 0, size_t(count * padded) * sizeof(T));
+  for (int64_t at = begin; at < begin + count;) {
+    const int64_t n = at / plane, pixels = std::min(plane - at % plane, begin + count - at);
+    pack.transpose(data.grad + (n * channels + k) * plane + at % plane, plane, to + (at - begin) * padded, padded,
+                   width, pixels);
+    at += pixels;
+  }
+}
+
+// The stretches of output rows [row0, row1) where tap (r, s) reads inside the input.
+template <class T>
+void clip(const Correlation& c, const T* const* rows, const Strides<T>& x, int64_t row0, int64_t row1, int64_t r,
+          int64_t s, std::vector<Run<T>>& runs) {
+  runs.clear();
+  const int64_t x0 = c.w.first + s * c.w.step, channels = c.in_channels * c.groups;
+  const int64_t left = x0 < 0 ? div_up(-x0, c.w.stride) : 0;
+  const int64_t right = std::min(c.w.out, c.w.in > x0 ? (c.w.in - x0 - 1) / c.w.stride + 1 : 0);
+  if (left >= right) return;
+  for (int64_t row = row0; row < row1; ++row) {
+    const int64_t y = row % c.h.out * c.h.stride + c.h.first + r * c.h.step;
+    if (y < 0 || y >= c.h.in) continue;
+    runs.push_back({rows, row / c.h.out * channels * c.h.in * c.w.in + y * x.row + (x0 + left * c.w.stride) * x.column,
+                    (row - row0) * c.w.out + left, right - left});
+  }
+}
+
+template <class T>
+struct Job {
+  int64_t g, j, split, row0, row1;
+  T *dw, *db;                    // [depth][panel], [panel] or null
+};
+
+template <class T>
+void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Partition& part, const Job<T>& job) {
+  const auto& gemm = kernels<T>().gemm;
+  const int64_t width = std::min(part.panel, c.out_channels - job.j * part.panel);
+  const int64_t padded = round_up(width, gemm.lanes), channels = c.in_channels * c.groups;
+  const bool last = data.x_format == MemoryFormat::channels_last;
+  const Strides<T> x = last ? Strides<T>{1, c.w.in * channels, channels} : Strides<T>{c.h.in * c.w.in, c.w.in, 1};
+  const std::vector<const T*> rows = row_pointers(data.x + job.g * c.in_channels * x.channel, c.in_channels, x.channel);
+  const std::vector<ptrdiff_t> offsets = row_offsets(c.in_channels, c.taps() * part.panel);
+  const memory::Buffer packed(size_t(part.strip * c.w.out * padded) * sizeof(T));
+  std::vector<Run<T>> runs;
+  for (int64_t row = job.row0; row < job.row1; row += part.strip) {
+    const int64_t end = std::min(job.row1, row + part.strip), pixels = (end - row) * c.w.out;
+    pack_gradient(c, data, row * c.w.out, pixels, job.g * c.out_channels + job.j * part.panel, width, padded,
+                  packed.as<T>());
+    if (job.db) kernels<T>().pack.add_rows(packed.as<T>(), padded, pixels, width, job.db);
+    for (int64_t t = part_begin(c.taps(), part.splits, job.split);
+         t < part_begin(c.taps(), part.splits, job.split + 1); ++t) {
+      clip(c, rows.data(), x, row, end, t / c.w.taps, t % c.w.taps, runs);
+      gemm.panel({c.in_channels, width, runs.data(), int64_t(runs.size()), c.w.stride * x.column, packed.as<T>(),
+                  job.dw + t * part.panel, offsets.data(), row > job.row0, nullptr, nullptr, false});
+    }
+  }
+}
+
+// x is planes here.
+template <class T>
+void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Partition& part, const Job<T>& job) {
+  const auto& gemm = kernels<T>().gemm;
+  const auto& pack = kernels<T>().pack;
+  const LineCopy lines(c, gemm.lanes);
+  const int64_t width = std::min(part.panel, c.out_channels - job.j * part.panel);
+  const int64_t padded = round_up(width, gemm.lanes), in_plane = c.h.in * c.w.in;
+  const int64_t channel = lines.channel(c, part.strip);
+  const memory::Buffer copy(size_t(c.in_channels * channel) * sizeof(T));
+  const memory::Buffer packed(size_t(part.strip * c.w.out * padded) * sizeof(T));
+  std::vector<const T*> rows;
+  for (const int32_t offset : lines.offsets(c, part.strip)) rows.push_back(copy.as<T>() + offset);
+  const std::vector<ptrdiff_t> offsets = row_offsets(c.depth(), part.panel);
+  std::vector<Segment> segments;
+  std::vector<Run<T>> runs;
+  for (int64_t row = job.row0; row < job.row1;) {
+    const int64_t n = row / c.h.out, begin = row % c.h.out;
+    const int64_t end = std::min({c.h.out, begin + part.strip, begin + job.row1 - row});
+    segments.clear();
+    lines.segments(c, begin, end, segments);
+    pack.gather(data.x + (n * c.groups + job.g) * c.in_channels * in_plane, in_plane, copy.as<T>(), channel,
+                c.in_channels, segments.data(), int64_t(segments.size()), c.w.stride);
+    const int64_t pixels = (end - begin) * c.w.out;
+    pack_gradient(c, data, row * c.w.out, pixels, job.g * c.out_channels + job.j * part.panel, width, padded,
+                  packed.as<T>());
+    if (job.db) pack.add_rows(packed.as<T>(), padded, pixels, width, job.db);
+    runs.clear();
+    for (int64_t p = begin; p < end; ++p)
+      runs.push_back({rows.data(), (p - begin) * c.h.stride * lines.pitch, (p - begin) * c.w.out, c.w.out});
+    gemm.panel({c.depth(), width, runs.data(), int64_t(runs.size()), 1, packed.as<T>(), job.dw, offsets.data(),
+                row > job.row0, nullptr, nullptr, false});
+    row += end - begin;
+  }
+}
+
+template <class T>
+void run(const Correlation& c, const WeightGradientData<T>& given) {
+  const auto& gemm = kernels<T>().gemm;
+  const bool lines = copies_lines(c);
+  const Partition part = partition(c, gemm.lanes * gemm.vectors, lines);
+  const bool convert = lines && given.x_format == MemoryFormat::channels_last;
+  const int64_t channels = c.in_channels * c.groups, in_plane = c.h.in * c.w.in;
+  const memory::Buffer planes(convert ? size_t(c.batch * channels * in_plane) * sizeof(T) : 0);
+  WeightGradientData<T> data = given;
+  if (convert) {
+    copy_format(given.x, given.x_format, planes.as<T>(), c.batch, channels, in_plane);
+    data.x = planes.as<T>();
+    data.x_format = MemoryFormat::contiguous;
+  }
+
+  const int64_t depth = c.depth(), size = (depth + 1) * part.panel;   // dw of a panel, then db
+  const int64_t blocks = c.groups * part.panels;
+  const memory::Buffer copies(size_t(part.chunks * blocks * size) * sizeof(T));
+  parallel_for(part.chunks * blocks * part.splits, [&](int64_t task) {
+    const int64_t split = task % part.splits, block = task / part.splits % blocks;
+    const int64_t chunk = task / part.splits / blocks;
+    T* dw = copies.as<T>() + (chunk * blocks + block) * size;
+    T* db = data.db && split == 0 ? dw + depth * part.panel : nullptr;
+    if (db) std::memset(db, 0, size_t(part.panel) * sizeof(T));
+    (lines ? by_lines<T> : by_taps<T>)(c, data, part,
+                                       {block / part.panels, block % part.panels, split,
+                                        part_begin(part.rows, part.chunks, chunk),
+                                        part_begin(part.rows, part.chunks, chunk + 1), dw, db});
+  });
+
+  const int64_t slices = std::clamp<int64_t>(depth * part.panel / 65536, 1, kChunks);
+  parallel_for(blocks * slices, [&](int64_t task) {
+    const int64_t block = task / slices, k = block / part.panels * c.out_channels + block % part.panels * part.panel;
+    const int64_t width = std::min(part.panel, c.out_channels - block % part.panels * part.panel);
+    const int64_t l0 = part_begin(depth, slices, task % slices), l1 = part_begin(depth, slices, task % slices + 1);
+    T* sum = copies.as<T>() + block * size;
+    if (part.chunks > 1)
+      kernels<T>().pack.add_rows(sum + blocks * size + l0 * part.panel, blocks * size, part.chunks - 1,
+                                 (l1 - l0) * part.panel, sum + l0 * part.panel);
+    kernels<T>().pack.transpose(sum + l0 * part.panel, part.panel, data.dw + k * depth + l0, depth, l1 - l0, width);
+    if (!data.db || task % slices != 0) return;
+    T* db = sum + depth * part.panel;
+    kernels<T>().pack.add_rows(db + blocks * size, blocks * size, part.chunks - 1, width, db);
+    std::memcpy(data.db + k, db, size_t(width) * sizeof(T));
+  });
+}
+
+bool accepts(const Correlation&, MemoryFormat, MemoryFormat) { return true; }
+
+}  // namespace
+
+const WeightGradientAlgorithm weight_gemm = {"gemm", accepts, run<float>, run<double>};
+
+}  // namespace fastconv::cpu

@@ -1,0 +1,231 @@
+// Register tiles: MR rows of broadcast A times NV vectors of B. Loads bind below about 2.4 FMAs a load, so
+// with 32 registers the tiles are 6x4, 9x3 and 14x2; with 16 registers 6x2 and 12x1.
+#include "gemm.hpp"
+
+#include "vec.hpp"
+
+namespace fastconv::cpu::FASTCONV_ISA {
+namespace {
+
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kVectors = 4;
+constexpr int max_rows(int vectors) { return vectors == 4 ? 6 : vectors == 3 ? 9 : 14; }
+#else
+constexpr int kVectors = 2;
+constexpr int max_rows(int vectors) { return vectors == 2 ? 6 : 12; }
+#endif
+
+template <class T>
+FASTCONV_INLINE Vec<T> positive(Vec<T> v) {
+  return select<T>(v < zero<T>(), zero<T>(), v);   // keeps NaN
+}
+
+template <class T, int MR, int NV>
+void panel_tile(const PanelArgs<T>& args, int64_t m) {
+  constexpr int lanes = kLanes<T>;
+  const int tail = int(args.columns - (NV - 1) * lanes);
+  Vec<T> acc[MR][NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) {
+    const T* c = args.c + args.c_offsets[m + i];
+    const Vec<T> row = args.row_bias ? broadcast(args.row_bias[m + i]) : zero<T>();
+    for (int j = 0; j < NV; ++j) {
+      const int count = j == NV - 1 ? tail : lanes;
+      if (args.accumulate)
+        acc[i][j] = count == lanes ? load(c + j * lanes) : load_partial(c + j * lanes, count);
+      else if (args.column_bias)
+        acc[i][j] = load_partial(args.column_bias + j * lanes, count);
+      else
+        acc[i][j] = row;
+    }
+  }
+  for (int64_t r = 0; r < args.run_count; ++r) {
+    const Run<T>& run = args.runs[r];
+    const T* b = args.b + run.first * (NV * lanes);
+    const T* a[MR];
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) a[i] = run.rows[m + i] + run.offset;
+    ptrdiff_t at = 0;
+    for (int64_t p = 0; p < run.length; ++p, at += args.step, b += NV * lanes) {
+      Vec<T> bv[NV];
+      for (int j = 0; j < NV; ++j) bv[j] = load(b + j * lanes);
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) {
+        const Vec<T> av = broadcast(a[i][at]);
+        for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
+      }
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) {
+    T* c = args.c + args.c_offsets[m + i];
+    for (int j = 0; j < NV; ++j) {
+      const Vec<T> v = args.relu ? positive<T>(acc[i][j]) : acc[i][j];
+      if (j < NV - 1 || tail == lanes)
+        store(c + j * lanes, v);
+      else
+        store_partial(c + j * lanes, v, tail);
+    }
+  }
+}
+
+template <class T, int MR, int NV>
+void planar_tile(const PlanarArgs<T>& args, int64_t m) {
+  Vec<T> acc[MR][NV];
+  const T* w[MR];
+  T* c = args.c + m * args.c_stride;
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) {
+    w[i] = args.weights[m + i];
+    const Vec<T> row = args.row_bias ? broadcast(args.row_bias[m + i]) : zero<T>();
+    for (int j = 0; j < NV; ++j)
+      acc[i][j] =
+          args.accumulate ? load_partial(c + i * args.c_stride + args.c_offsets[j], args.lanes[j]) : row;
+  }
+  const T* x[NV];
+  for (int j = 0; j < NV; ++j) x[j] = args.x + args.x_offsets[j];
+  for (int64_t l = 0; l < args.steps; ++l) {
+    const ptrdiff_t at = args.offsets[l];
+    Vec<T> bv[NV];
+    for (int j = 0; j < NV; ++j) bv[j] = load(x[j] + at);
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) {
+      const Vec<T> av = broadcast(w[i][l]);
+      for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+    for (int j = 0; j < NV; ++j) {
+      T* to = c + i * args.c_stride + args.c_offsets[j];
+      const Vec<T> v = args.relu ? positive<T>(acc[i][j]) : acc[i][j];
+      if (args.lanes[j] == kLanes<T>)
+        store(to, v);
+      else
+        store_partial(to, v, args.lanes[j]);
+    }
+}
+
+template <class T, int MR, int NV>
+void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
+  constexpr int lanes = kLanes<T>;
+  Vec<T> acc[MR][NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+    for (int j = 0; j < NV; ++j) acc[i][j] = zero<T>();
+  const T *a[MR], *b[NV];
+  for (int64_t r = 0; r < args.run_count; ++r) {
+    const DotRun& run = args.runs[r];
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) a[i] = args.a[m + i] + run.a_offset;
+    for (int j = 0; j < NV; ++j) b[j] = args.b[n + j] + run.b_offset;
+    int64_t p = 0;
+    for (; p + lanes <= run.length; p += lanes) {
+      Vec<T> bv[NV];
+      for (int j = 0; j < NV; ++j) bv[j] = load(b[j] + p);
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) {
+        const Vec<T> av = load(a[i] + p);
+        for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
+      }
+    }
+    if (const int tail = int(run.length - p)) {
+      Vec<T> bv[NV];
+      for (int j = 0; j < NV; ++j) bv[j] = load_partial(b[j] + p, tail);
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) {
+        const Vec<T> av = load_partial(a[i] + p, tail);
+        for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
+      }
+    }
+  }
+  Vec<T> sums[MR * NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+    for (int j = 0; j < NV; ++j) sums[i * NV + j] = acc[i][j];
+#pragma GCC unroll 1
+  for (int k = 0; k < MR * NV; ++k) {
+    T& c = args.c[(m + k / NV) * args.c_stride + n + k % NV];
+    const T sum = reduce_add<T>(sums[k]);
+    c = args.accumulate ? c + sum : sum;
+  }
+}
+
+// Calls tile<rows, NV> with the compile-time number of rows, 1 <= rows <= MR.
+template <template <class, int, int> class Tile, class T, int MR, int NV, class Args, class... At>
+FASTCONV_INLINE void call(int rows, const Args& args, At... at) {
+  if constexpr (MR > 1) {
+    if (rows < MR) return call<Tile, T, MR - 1, NV>(rows, args, at...);
+  }
+  Tile<T, MR, NV>::run(args, at...);
+}
+template <class T, int MR, int NV>
+struct PanelTile {
+  static void run(const PanelArgs<T>& args, int64_t m) { panel_tile<T, MR, NV>(args, m); }
+};
+template <class T, int MR, int NV>
+struct PlanarTile {
+  static void run(const PlanarArgs<T>& args, int64_t m) { planar_tile<T, MR, NV>(args, m); }
+};
+template <class T, int MR, int NV>
+struct DotTile {
+  static void run(const DotArgs<T>& args, int64_t m, int64_t n) { dot_tile<T, MR, NV>(args, m, n); }
+};
+
+// Splits the rows evenly into tiles: a lone last row would be bound by latency.
+template <template <class, int, int> class Tile, class T, int NV, int most = max_rows(NV), class Args,
+          class... At>
+void row_tiles(const Args& args, At... at) {
+  const int64_t tiles = (args.rows + most - 1) / most;
+  for (int64_t t = 0, m = 0; t < tiles; ++t) {
+    const int rows = int((args.rows - m + tiles - t - 1) / (tiles - t));
+    call<Tile, T, most, NV>(rows, args, m, at...);
+    m += rows;
+  }
+}
+
+template <class T>
+void panel(const PanelArgs<T>& args) {
+  switch ((args.columns + kLanes<T> - 1) / kLanes<T>) {
+    case 1: return row_tiles<PanelTile, T, 1>(args);
+    case 2: return row_tiles<PanelTile, T, 2>(args);
+#if defined(__AVX512F__) || defined(__aarch64__)
+    case 3: return row_tiles<PanelTile, T, 3>(args);
+    case 4: return row_tiles<PanelTile, T, 4>(args);
+#endif
+  }
+}
+
+template <class T>
+void planar(const PlanarArgs<T>& args) {
+  switch (args.vectors) {
+    case 1: return row_tiles<PlanarTile, T, 1>(args);
+    case 2: return row_tiles<PlanarTile, T, 2>(args);
+#if defined(__AVX512F__) || defined(__aarch64__)
+    case 3: return row_tiles<PlanarTile, T, 3>(args);
+    case 4: return row_tiles<PlanarTile, T, 4>(args);
+#endif
+  }
+}
+
+template <class T>
+void dot(const DotArgs<T>& args) {
+  int64_t n = 0;
+  for (; n + kVectors <= args.columns; n += kVectors) row_tiles<DotTile, T, kVectors, 6>(args, n);
+#if defined(__AVX512F__) || defined(__aarch64__)
+  if (n + 3 == args.columns) return row_tiles<DotTile, T, 3, 6>(args, n);
+  if (n + 2 == args.columns) return row_tiles<DotTile, T, 2, 6>(args, n);
+#endif
+  if (n + 1 == args.columns) row_tiles<DotTile, T, 1, 6>(args, n);
+}
+
+}  // namespace
+
+template <class T>
+GemmKernels<T> gemm_kernels() {
+  return {kLanes<T>, kVectors, panel<T>, planar<T>, dot<T>};
+}
+template GemmKernels<float> gemm_kernels();
+template GemmKernels<double> gemm_kernels();
+
+}  // namespace fastconv::cpu::FASTCONV_ISA

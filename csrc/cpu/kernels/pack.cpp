@@ -1,0 +1,142 @@
+#include "pack.hpp"
+
+#include "vec.hpp"
+
+namespace fastconv::cpu::FASTCONV_ISA {
+namespace {
+
+#if defined(__clang__)
+#define FASTCONV_SHUFFLE2(T, a, b, mask) shuffle_lanes<T>(a, b, mask)
+template <class T>
+FASTCONV_INLINE Vec<T> shuffle_lanes(Vec<T> a, Vec<T> b, Mask<T> mask) {
+  Vec<T> out{};
+  for (int i = 0; i < kLanes<T>; ++i) out[i] = mask[i] < kLanes<T> ? a[mask[i]] : b[mask[i] - kLanes<T>];
+  return out;
+}
+#else
+#define FASTCONV_SHUFFLE2(T, a, b, mask) __builtin_shuffle(a, b, mask)
+#endif
+
+// A square of kLanes x kLanes in registers: log2(lanes) rounds that swap the off-diagonal blocks.
+template <class T>
+FASTCONV_INLINE void transpose_square(Vec<T>* v) {
+  constexpr int lanes = kLanes<T>;
+#pragma GCC unroll 4
+  for (int s = 1; s < lanes; s *= 2) {
+    Mask<T> low{}, high{};
+    for (int j = 0; j < lanes; ++j) {
+      low[j] = (j & s) ? lanes + j - s : j;
+      high[j] = (j & s) ? lanes + j : j + s;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; ++i) {
+      if (i & s) continue;
+      const Vec<T> a = v[i], b = v[i + s];
+      v[i] = FASTCONV_SHUFFLE2(T, a, b, low);
+      v[i + s] = FASTCONV_SHUFFLE2(T, a, b, high);
+    }
+  }
+}
+
+template <class T>
+void transpose(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int64_t rows,
+               int64_t columns) {
+  constexpr int lanes = kLanes<T>;
+  int64_t i = 0;
+  for (; i + lanes <= rows; i += lanes) {
+    int64_t j = 0;
+    for (; j + lanes <= columns; j += lanes) {
+      Vec<T> v[lanes];
+#pragma GCC unroll 16
+      for (int k = 0; k < lanes; ++k) v[k] = load(src + (i + k) * src_stride + j);
+      transpose_square<T>(v);
+#pragma GCC unroll 16
+      for (int k = 0; k < lanes; ++k) store(dst + (j + k) * dst_stride + i, v[k]);
+    }
+    for (; j < columns; ++j)
+      for (int k = 0; k < lanes; ++k) dst[j * dst_stride + i + k] = src[(i + k) * src_stride + j];
+  }
+  for (; i < rows; ++i)
+    for (int64_t j = 0; j < columns; ++j) dst[j * dst_stride + i] = src[i * src_stride + j];
+}
+
+template <class T>
+FASTCONV_INLINE void copy_row(const T* src, T* dst, int64_t n) {
+  constexpr int lanes = kLanes<T>;
+  int64_t j = 0;
+  for (; j + lanes <= n; j += lanes) store(dst + j, load(src + j));
+  if (j < n) store_partial(dst + j, load_partial(src + j, int(n - j)), int(n - j));
+}
+
+template <class T>
+FASTCONV_INLINE void zero_row(T* dst, int64_t n) {
+  constexpr int lanes = kLanes<T>;
+  int64_t j = 0;
+  for (; j + lanes <= n; j += lanes) store(dst + j, zero<T>());
+  if (j < n) store_partial(dst + j, zero<T>(), int(n - j));
+}
+
+template <class T>
+void copy(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int64_t rows, int64_t columns,
+          int64_t width) {
+  for (int64_t i = 0; i < rows; ++i) {
+    copy_row(src + i * src_stride, dst + i * dst_stride, columns);
+    zero_row(dst + i * dst_stride + columns, width - columns);
+  }
+}
+
+template <class T, int step>
+FASTCONV_INLINE void gather_strided(const T* src, ptrdiff_t any_step, T* dst, int64_t n) {
+  const ptrdiff_t by = step ? step : any_step;
+  for (int64_t j = 0; j < n; ++j) dst[j] = src[j * by];
+}
+
+template <class T>
+void gather(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int64_t rows,
+            const Segment* segments, int64_t segment_count, ptrdiff_t step) {
+  for (int64_t i = 0; i < rows; ++i, src += src_stride, dst += dst_stride)
+    for (int64_t k = 0; k < segment_count; ++k) {
+      const Segment& piece = segments[k];
+      if (piece.from < 0)
+        zero_row(dst + piece.to, piece.length);
+      else if (step == 1)
+        copy_row(src + piece.from, dst + piece.to, piece.length);
+      else if (step == 2)
+        gather_strided<T, 2>(src + piece.from, step, dst + piece.to, piece.length);
+      else
+        gather_strided<T, 0>(src + piece.from, step, dst + piece.to, piece.length);
+    }
+}
+
+template <class T>
+void add_rows(const T* src, ptrdiff_t src_stride, int64_t rows, int64_t columns, T* sum) {
+  constexpr int lanes = kLanes<T>;
+  for (int64_t j = 0; j < columns; j += lanes) {
+    const int count = columns - j < lanes ? int(columns - j) : lanes;
+    Vec<T> total = load_partial(sum + j, count);
+    for (int64_t i = 0; i < rows; ++i) total += load_partial(src + i * src_stride + j, count);
+    store_partial(sum + j, total, count);
+  }
+}
+
+template <class T>
+T sum(const T* src, int64_t n) {
+  constexpr int lanes = kLanes<T>;
+  Vec<T> part[4] = {};
+  int64_t j = 0;
+  for (; j + 4 * lanes <= n; j += 4 * lanes)
+    for (int k = 0; k < 4; ++k) part[k] += load(src + j + k * lanes);
+  for (; j < n; j += lanes) part[0] += load_partial(src + j, n - j < lanes ? int(n - j) : lanes);
+  return reduce_add<T>((part[0] + part[1]) + (part[2] + part[3]));
+}
+
+}  // namespace
+
+template <class T>
+PackKernels<T> pack_kernels() {
+  return {transpose<T>, copy<T>, gather<T>, add_rows<T>, sum<T>};
+}
+template PackKernels<float> pack_kernels();
+template PackKernels<double> pack_kernels();
+
+}  // namespace fastconv::cpu::FASTCONV_ISA

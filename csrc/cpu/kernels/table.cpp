@@ -1,0 +1,14 @@
+#include "table.hpp"
+
+namespace fastconv::cpu::FASTCONV_ISA {
+
+template <class T>
+const KernelTable<T>& table() {
+  static const KernelTable<T> instance = {gemm_kernels<T>(),       pack_kernels<T>(), pool_kernels<T>(),
+                                          activation_kernels<T>(), loss_kernels<T>(), optimizer_kernels<T>()};
+  return instance;
+}
+template const KernelTable<float>& table();
+template const KernelTable<double>& table();
+
+}  // namespace fastconv::cpu::FASTCONV_ISA

@@ -1,0 +1,13 @@
+// y = activation(x weight^T + bias) and its two backward passes, as packed matrix products.
+#pragma once
+
+#include "../core/backend.hpp"
+
+namespace fastconv::cpu {
+
+void linear(const LinearProblem&, const View& x, const View& weight, const View* bias, Activation, const View& y);
+void linear_backward_input(const LinearProblem&, const View& grad, const View& weight, const View& dx);
+void linear_backward_weight(const LinearProblem&, const View& grad, const View& x, const View& dw,
+                            const View* db);
+
+}  // namespace fastconv::cpu

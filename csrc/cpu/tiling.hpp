@@ -1,0 +1,43 @@
+// Small helpers to cut a problem into chunks that depend on the problem alone.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace fastconv::cpu {
+
+// Steps of the reduction between two visits to C: a panel of 64 floats times 128 steps is 32 KB, two
+// thirds of the L1 of current cores; loading and storing C then costs about 3 %.
+constexpr int64_t kDepth = 128;
+
+// Work below this many flops (5 us or so at full speed) is not worth handing to another thread.
+constexpr double kChunkFlops = 1e6;
+
+// Enough chunks to keep up to this many threads evenly busy.
+constexpr int64_t kChunks = 16;
+
+constexpr int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t round_up(int64_t a, int64_t b) { return div_up(a, b) * b; }
+
+// [0, size) in `count` nearly equal parts: where part i begins.
+constexpr int64_t part_begin(int64_t size, int64_t count, int64_t i) { return size * i / count; }
+
+// Equal depth blocks of at most about kDepth steps.
+inline int64_t depth_blocks(int64_t steps) { return std::max<int64_t>(1, div_up(steps, kDepth + kDepth / 4)); }
+
+template <class T>
+std::vector<const T*> row_pointers(const T* base, int64_t rows, ptrdiff_t stride) {
+  std::vector<const T*> pointers(static_cast<size_t>(rows));
+  for (int64_t i = 0; i < rows; ++i) pointers[size_t(i)] = base + i * stride;
+  return pointers;
+}
+
+inline std::vector<ptrdiff_t> row_offsets(int64_t rows, ptrdiff_t stride) {
+  std::vector<ptrdiff_t> offsets(static_cast<size_t>(rows));
+  for (int64_t i = 0; i < rows; ++i) offsets[size_t(i)] = i * stride;
+  return offsets;
+}
+
+}  // namespace fastconv::cpu
