@@ -1,0 +1,227 @@
+"""Arithmetic on tensors with broadcasting, and the matrix product; backward beside forward.
+
+Operands are tensors, arrays of the same dtype, or numbers. Errors: TypeError for mixed dtypes,
+ValueError with both shapes where they cannot be broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastconv.autograd import recording
+from fastconv.tensor import Tensor, record
+from fastconv.variable import FLOATING
+
+_NUMBERS = (bool, int, float, np.bool_, np.number)
+
+
+def operands(operation: str, a: Any, b: Any) -> tuple[Any, Any]:
+    """The arrays of two operands, of one dtype; one of them is a tensor."""
+    x = a._data if isinstance(a, Tensor) else a
+    y = b._data if isinstance(b, Tensor) else b
+    if isinstance(y, _NUMBERS):
+        return x, _number(operation, y, x.dtype)
+    if isinstance(x, _NUMBERS):
+        return _number(operation, x, y.dtype), y
+    for z in (x, y):
+        if not isinstance(z, np.ndarray):
+            raise TypeError(
+                f"{operation}: expected a Tensor, an array or a number, got {type(z).__name__}"
+            )
+    if x.dtype != y.dtype:
+        raise TypeError(
+            f"{operation}: {x.dtype} (shape {x.shape}) and {y.dtype} (shape {y.shape}) do not "
+            "mix; convert one with .to(dtype)"
+        )
+    return x, y
+
+
+def _number(operation: str, value: Any, dtype: np.dtype) -> Any:
+    if dtype not in FLOATING and isinstance(value, float | np.floating):
+        raise TypeError(
+            f"{operation}: the number {value} and a {dtype} tensor; convert it with .float()"
+        )
+    if dtype == np.bool_ and not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{operation}: the number {value} and a bool tensor; use .long()")
+    return dtype.type(value)
+
+
+def apply(operation: str, function: Callable[..., Any], x: Any, y: Any) -> Any:
+    """A NumPy function of two arrays, with its shape error in fastconv's words."""
+    try:
+        return function(x, y)
+    except ValueError:
+        raise ValueError(
+            f"{operation}: shapes {x.shape} and {y.shape} do not fit together"
+        ) from None
+
+
+def unbroadcast(grad: Any, shape: tuple[int, ...]) -> Any:
+    """Sum a gradient over what broadcasting repeated, back to ``shape``."""
+    if grad.shape == shape:
+        return grad
+    extra = grad.ndim - len(shape)
+    ones = [i + extra for i, n in enumerate(shape) if n == 1 and grad.shape[i + extra] != 1]
+    return np.sum(grad, axis=(*range(extra), *ones)).reshape(shape)
+
+
+def add(a: Any, b: Any) -> Tensor:
+    x, y = operands("add", a, b)
+    out = apply("add", np.add, x, y)
+    needs = recording(a, b)
+    if needs is None:
+        return Tensor(out)
+    x_shape, y_shape = x.shape, y.shape
+
+    def backward(grad: Any) -> Any:
+        return (
+            unbroadcast(grad, x_shape) if needs[0] else None,
+            unbroadcast(grad, y_shape) if needs[1] else None,
+        )
+
+    return record("add", out, (a, b), backward)
+
+
+def sub(a: Any, b: Any) -> Tensor:
+    x, y = operands("sub", a, b)
+    out = apply("sub", np.subtract, x, y)
+    needs = recording(a, b)
+    if needs is None:
+        return Tensor(out)
+    x_shape, y_shape = x.shape, y.shape
+
+    def backward(grad: Any) -> Any:
+        return (
+            unbroadcast(grad, x_shape) if needs[0] else None,
+            -unbroadcast(grad, y_shape) if needs[1] else None,
+        )
+
+    return record("sub", out, (a, b), backward)
+
+
+def mul(a: Any, b: Any) -> Tensor:
+    x, y = operands("mul", a, b)
+    out = apply("mul", np.multiply, x, y)
+    needs = recording(a, b)
+    if needs is None:
+        return Tensor(out)
+    x_shape, y_shape = x.shape, y.shape
+    kept_x, kept_y = (x if needs[1] else None), (y if needs[0] else None)
+
+    def backward(grad: Any) -> Any:
+        return (
+            unbroadcast(grad * kept_y, x_shape) if needs[0] else None,
+            unbroadcast(grad * kept_x, y_shape) if needs[1] else None,
+        )
+
+    return record(
+        "mul",
+        out,
+        (a, b),
+        backward,
+        _keep(("first operand", a, needs[1]), ("second operand", b, needs[0])),
+    )
+
+
+def div(a: Any, b: Any) -> Tensor:
+    """``a / b``; the gradients are ``grad / b`` and ``-grad * (a / b) / b``."""
+    x, y = operands("div", a, b)
+    if x.dtype not in FLOATING:
+        raise TypeError(f"div: {x.dtype} tensors cannot be divided; convert them with .float()")
+    out = apply("div", np.divide, x, y)
+    needs = recording(a, b)
+    if needs is None:
+        return Tensor(out)
+    x_shape, y_shape = x.shape, y.shape
+    quotient = out if needs[1] else None
+
+    def backward(grad: Any) -> Any:
+        scaled = grad / y
+        return (
+            unbroadcast(scaled, x_shape) if needs[0] else None,
+            unbroadcast(-scaled * quotient, y_shape) if needs[1] else None,
+        )
+
+    kept = [("second operand", b), *([("output", None)] if needs[1] else [])]
+    return record("div", out, (a, b), backward, kept)
+
+
+def pow(a: Any, b: Any) -> Tensor:
+    """``a ** b``; the gradients are ``b * a**(b-1)`` and ``a**b * log(a)``, 0 where b is 0 and
+    where a is 0 and b >= 0, as in PyTorch."""
+    x, y = operands("pow", a, b)
+    square = isinstance(b, _NUMBERS) and b == 2
+    out = np.square(x) if square else apply("pow", np.power, x, y)
+    needs = recording(a, b)
+    if needs is None:
+        return Tensor(out)
+    power = out if needs[1] else None
+
+    def backward(grad: Any) -> Any:
+        dx = dy = None
+        if needs[0]:
+            dx = unbroadcast(grad * (x + x if square else _power_slope(x, y)), x.shape)
+        if needs[1]:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                slope = np.where((x == 0) & (y >= 0), x.dtype.type(0), power * np.log(x))
+            dy = unbroadcast(grad * slope, y.shape)
+        return dx, dy
+
+    kept = [("first operand", a), ("second operand", b), *([("output", None)] if needs[1] else [])]
+    return record("pow", out, (a, b), backward, kept)
+
+
+def _power_slope(x: Any, y: Any) -> Any:
+    one = y.dtype.type(1)
+    if np.ndim(y) == 0:
+        return np.zeros_like(x) if y == 0 else y * np.power(x, y - one)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(y == 0, y.dtype.type(0), y * np.power(x, y - one))
+
+
+def matmul(a: Any, b: Any) -> Tensor:
+    """The matrix product of 1-D, 2-D or batched operands, as ``numpy.matmul``."""
+    x, y = operands("matmul", a, b)
+    if 0 in (x.ndim, y.ndim):
+        raise ValueError(f"matmul: shapes {x.shape} and {y.shape}: numbers have no matrix product")
+    out = apply("matmul", np.matmul, x, y)
+    needs = recording(a, b)
+    if needs is None:
+        return Tensor(out)
+
+    def backward(grad: Any) -> Any:
+        rows = x[None, :] if x.ndim == 1 else x
+        columns = y[:, None] if y.ndim == 1 else y
+        if y.ndim == 1:
+            grad = grad[..., None]
+        if x.ndim == 1:
+            grad = grad[..., None, :]
+        dx = dy = None
+        if needs[0]:
+            dx = unbroadcast(grad @ columns.swapaxes(-1, -2), rows.shape).reshape(x.shape)
+        if needs[1]:
+            dy = unbroadcast(rows.swapaxes(-1, -2) @ grad, columns.shape).reshape(y.shape)
+        return dx, dy
+
+    return record(
+        "matmul",
+        out,
+        (a, b),
+        backward,
+        _keep(("first operand", a, needs[1]), ("second operand", b, needs[0])),
+    )
+
+
+def _keep(*candidates: tuple[str, Any, bool]) -> list[tuple[str, Any]]:
+    return [(label, x) for label, x, wanted in candidates if wanted]
+
+
+def compare(operation: str, function: Callable[..., Any], a: Tensor, b: Any) -> Any:
+    """An elementwise comparison: a bool tensor, never recorded."""
+    if not isinstance(b, Tensor | np.ndarray | _NUMBERS):
+        return NotImplemented
+    x, y = operands(operation, a, b)
+    return Tensor(apply(operation, function, x, y))

@@ -1,0 +1,29 @@
+"""Layers, losses, initial values; ``nn.functional`` has the same as functions."""
+
+from fastconv.nn import functional, init
+from fastconv.nn.activation import ReLU, Sigmoid, Softmax, Tanh
+from fastconv.nn.container import Sequential
+from fastconv.nn.conv import Conv2d
+from fastconv.nn.flatten import Flatten
+from fastconv.nn.linear import Linear
+from fastconv.nn.loss import CrossEntropyLoss, MSELoss
+from fastconv.nn.module import Module, Parameter
+from fastconv.nn.pooling import MaxPool2d
+
+__all__ = [
+    "Conv2d",
+    "CrossEntropyLoss",
+    "Flatten",
+    "Linear",
+    "MSELoss",
+    "MaxPool2d",
+    "Module",
+    "Parameter",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Tanh",
+    "functional",
+    "init",
+]

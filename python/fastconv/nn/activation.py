@@ -1,0 +1,52 @@
+"""Activation layers. ``fused`` names what Conv2d and Linear can compute in their own kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from fastconv.nn import functional as F
+from fastconv.nn.module import Module
+from fastconv.tensor import Tensor
+
+if TYPE_CHECKING:
+    from fastconv.ops.types import Activation
+
+
+class ReLU(Module):
+    """``max(x, 0)``."""
+
+    fused: ClassVar[Activation] = "relu"
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.relu(input)
+
+
+class Sigmoid(Module):
+    """``1 / (1 + exp(-x))``."""
+
+    fused: ClassVar[Activation] = "sigmoid"
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.sigmoid(input)
+
+
+class Tanh(Module):
+    """The hyperbolic tangent."""
+
+    fused: ClassVar[Activation] = "tanh"
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.tanh(input)
+
+
+class Softmax(Module):
+    """``exp(x) / sum(exp(x))`` along ``dim``."""
+
+    def __init__(self, dim: int = -1) -> None:
+        self.dim = dim
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.softmax(input, self.dim)
+
+    def extra_repr(self) -> str:
+        return f"dim={self.dim}"

@@ -1,0 +1,115 @@
+"""Initial values, written into a tensor in place, unrecorded, from fastconv's generator.
+
+Xavier (Glorot and Bengio, 2010) keeps the variance of activations and gradients through linear
+layers, Kaiming (He et al., 2015) through ReLU.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from fastconv.random import generator
+from fastconv.tensor import Tensor
+from fastconv.variable import FLOATING
+
+
+def fans(tensor: Tensor) -> tuple[int, int]:
+    """(fan_in, fan_out) of a weight (out, in, ...): the summands of an output, the uses of an
+    input."""
+    shape = tensor.shape
+    if len(shape) < 2:
+        raise ValueError(f"init: fan_in and fan_out need 2 or more dimensions, got shape {shape}")
+    field = math.prod(shape[2:])
+    return shape[1] * field, shape[0] * field
+
+
+def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
+    """What the standard deviation is multiplied with before this nonlinearity.
+
+    1 for linear layers, convolutions and sigmoid, 5/3 for tanh, sqrt(2) for relu,
+    sqrt(2 / (1 + slope**2)) for leaky_relu (``param`` is the slope, 0.01 by default).
+    """
+    if nonlinearity in ("linear", "conv1d", "conv2d", "conv3d", "sigmoid"):
+        return 1.0
+    if nonlinearity == "tanh":
+        return 5 / 3
+    if nonlinearity == "relu":
+        return math.sqrt(2)
+    if nonlinearity == "leaky_relu":
+        return math.sqrt(2 / (1 + (0.01 if param is None else param) ** 2))
+    raise ValueError(f"calculate_gain: unknown nonlinearity {nonlinearity!r}")
+
+
+def _write(tensor: Tensor, values: Any) -> Tensor:
+    tensor._data[...] = values
+    tensor._version.count += 1
+    return tensor
+
+
+def _dtype(operation: str, tensor: Tensor) -> Any:
+    if tensor.dtype not in FLOATING:
+        raise TypeError(f"{operation}: expected a float32 or float64 tensor, got {tensor.dtype}")
+    return tensor.dtype
+
+
+def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
+    """Numbers from U(a, b)."""
+    dtype = _dtype("uniform_", tensor)
+    values = generator().random(tensor.shape, dtype)
+    return _write(tensor, values * dtype.type(b - a) + dtype.type(a))
+
+
+def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
+    """Numbers from N(mean, std**2)."""
+    dtype = _dtype("normal_", tensor)
+    values = generator().standard_normal(tensor.shape, dtype)
+    return _write(tensor, values * dtype.type(std) + dtype.type(mean))
+
+
+def constant_(tensor: Tensor, val: float) -> Tensor:
+    """The same number everywhere."""
+    return _write(tensor, val)
+
+
+def zeros_(tensor: Tensor) -> Tensor:
+    """0 everywhere."""
+    return _write(tensor, 0)
+
+
+def ones_(tensor: Tensor) -> Tensor:
+    """1 everywhere."""
+    return _write(tensor, 1)
+
+
+def xavier_uniform_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """U(+-gain * sqrt(6 / (fan_in + fan_out)))."""
+    bound = gain * math.sqrt(6 / sum(fans(tensor)))
+    return uniform_(tensor, -bound, bound)
+
+
+def xavier_normal_(tensor: Tensor, gain: float = 1.0) -> Tensor:
+    """N(0, gain**2 * 2 / (fan_in + fan_out))."""
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(fans(tensor))))
+
+
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
+    if mode not in ("fan_in", "fan_out"):
+        raise ValueError(f"kaiming: mode must be fan_in or fan_out, got {mode!r}")
+    fan = fans(tensor)[mode == "fan_out"]
+    return calculate_gain(nonlinearity, a) / math.sqrt(fan)
+
+
+def kaiming_uniform_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+) -> Tensor:
+    """U(+-gain * sqrt(3 / fan)); ``a`` is the slope of leaky_relu."""
+    bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
+    return uniform_(tensor, -bound, bound)
+
+
+def kaiming_normal_(
+    tensor: Tensor, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
+) -> Tensor:
+    """N(0, gain**2 / fan); ``a`` is the slope of leaky_relu."""
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity))

@@ -1,0 +1,48 @@
+"""Fully connected layers."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastconv.nn import functional as F
+from fastconv.nn import init
+from fastconv.nn.arguments import integer
+from fastconv.nn.module import Module, Parameter
+from fastconv.tensor import Tensor
+
+if TYPE_CHECKING:
+    from fastconv.ops.types import Activation
+
+
+class Linear(Module):
+    """``x @ weight.T + bias`` from (..., in_features) to (..., out_features).
+
+    weight (out_features, in_features) and bias (out_features,) start as U(+-1/sqrt(in_features)).
+    """
+
+    def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
+        self.in_features = integer("Linear", "in_features", in_features)
+        self.out_features = integer("Linear", "out_features", out_features)
+        self.weight = Parameter(np.empty((self.out_features, self.in_features), np.float32))
+        self.bias = Parameter(np.empty(self.out_features, np.float32)) if bias else None
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias from U(+-1/sqrt(in_features))."""
+        bound = 1 / math.sqrt(self.in_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input: Tensor, activation: Activation | None = None) -> Tensor:
+        """The product; ``activation`` is computed in the same kernel."""
+        return F.linear(input, self.weight, self.bias, activation=activation)
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.in_features}, out_features={self.out_features}, "
+            f"bias={self.bias is not None}"
+        )
