@@ -6,6 +6,7 @@ namespace fastconv::bindings {
 namespace {
 
 constexpr int kSpatial = 2;   // of the conv2d functions; those that take a problem have its own
+constexpr auto kContiguous = MemoryFormat::contiguous;   // weights, which every kernel packs anyway
 
 using Gradients = py::typing::Tuple<py::array, py::typing::Optional<py::array>>;
 
@@ -71,7 +72,7 @@ Gradients backward_weight(const char* op, const ConvProblem& p, const Array& gra
   std::optional<Array> db;
   if (bias) db = make_array(grad.view.dtype, {p.out_channels});
   const Backend& backend = backend_for(grad.view.device);
-  check_implemented(op, backend, p, Pass::backward_weight, asked, x.view, grad.view);
+  check_implemented(op, backend, p, Pass::backward_weight, asked, grad.view, x.view);
   {
     const WithoutGil unlocked;
     backend.conv_backward_weight(p, grad.view, x.view, asked, dw.view, pointer(db));
@@ -93,7 +94,7 @@ py::array conv2d(const py::object& x, const py::object& weight, const py::object
                  const py::object& activation, const py::object& algorithm, const py::object& memory_format,
                  const py::object& out) {
   const char* op = "conv2d";
-  const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a);
+  const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
   const ConvProblem p = problem(op, a.view.shape, w.view.shape, stride, padding, dilation, groups);
   return forward(op, p, a, w, bias, activation, algorithm, memory_format, out);
 }
@@ -103,7 +104,7 @@ py::array conv2d_backward_input(const py::object& grad, const py::object& weight
                                 const py::object& groups, const py::object& algorithm,
                                 const py::object& memory_format, const py::object& out) {
   const char* op = "conv2d_backward_input";
-  const Array g = read_floats({op, "grad"}, grad), w = read_floats({op, "weight"}, weight, g);
+  const Array g = read_floats({op, "grad"}, grad), w = read_floats({op, "weight"}, weight, g, kContiguous);
   const ConvProblem p = problem(op, parse_shape({op, "input_shape"}, input_shape), w.view.shape, stride, padding,
                                 dilation, groups);
   return backward_input(op, p, g, w, algorithm, memory_format, out);
@@ -125,7 +126,7 @@ py::array conv_forward(const ConvProblem& p, const py::object& x, const py::obje
                        const py::object& activation, const py::object& algorithm, const py::object& memory_format,
                        const py::object& out) {
   const char* op = name_of(p, Pass::forward);
-  const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a);
+  const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
   check_shape(op, "x", a.view.shape, p.input_shape());
   check_shape(op, "weight", w.view.shape, p.weight_shape());
   return forward(op, p, a, w, bias, activation, algorithm, memory_format, out);
@@ -135,7 +136,7 @@ py::array conv_backward_input(const ConvProblem& p, const py::object& grad, cons
                               const py::object& algorithm, const py::object& memory_format,
                               const py::object& out) {
   const char* op = name_of(p, Pass::backward_input);
-  const Array g = read_floats({op, "grad"}, grad), w = read_floats({op, "weight"}, weight, g);
+  const Array g = read_floats({op, "grad"}, grad), w = read_floats({op, "weight"}, weight, g, kContiguous);
   return backward_input(op, p, g, w, algorithm, memory_format, out);
 }
 
@@ -179,9 +180,8 @@ void bind_conv(py::module_& m) {
         py::arg("bias"), py::arg("algorithm"));
   m.def("conv_implementation", conv_implementation, py::arg("problem"), py::arg("pass"), py::arg("dtype") = "float32",
         py::arg("source") = "contiguous", py::arg("result") = "contiguous", py::arg("algorithm") = "auto",
-        "Name of the implementation that a call would run, or None where none accepts. source: how the input "
-        "(forward, backward_weight) or the gradient (backward_input) lies; result: how the result lies, for "
-        "backward_weight the gradient.");
+        "Name of the implementation that a call would run, or None where none accepts. source: how the input lies, "
+        "in backward passes the gradient; result: how the result lies, for backward_weight the input.");
 }
 
 }  // namespace fastconv::bindings
