@@ -13,8 +13,6 @@ from fastconv.data.dataset import ArrayDataset
 
 SIZE = 28
 CLASSES = ("X", "O")
-# What `Normalize` must do to the bytes of a picture to bring it to the drawings' -1..1.
-MEAN, STD = 0.5, 0.5
 
 _CHUNK = 1024
 _STREAM = 2  # the Philox counter's top word: apart from the loader's and the models' numbers
@@ -89,13 +87,13 @@ def _to_cross(
 ) -> np.ndarray:
     """Distance of (u, v) to two strokes whose ends stray a little from the corners of a box."""
     reach = np.float32(np.sqrt(0.5)) * radius
-    nearest = None
+    distances = []
     for stroke, side in enumerate((-1, 1)):
         tilt = [reach * _between(wobble[:, 2 * stroke + end], -0.25, 0.25) for end in (0, 1)]
-        ends = (-reach * aspect * side + tilt[0], -reach), (reach * aspect * side + tilt[1], reach)
-        distance = _to_segment(u, v, *ends)
-        nearest = distance if nearest is None else np.minimum(nearest, distance)
-    return nearest
+        start = (tilt[0] - reach * aspect * side, -reach)
+        stop = (tilt[1] + reach * aspect * side, reach)
+        distances.append(_to_segment(u, v, start, stop))
+    return np.minimum(*distances)
 
 
 def _to_segment(

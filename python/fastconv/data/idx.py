@@ -6,14 +6,14 @@ import gzip
 import math
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from fastconv.files import FileFormatError, PathLike
 
 # Third byte of the magic number: http://yann.lecun.com/exdb/mnist/ ("the IDX file format").
-_DTYPES = {
+_DTYPES: dict[int, np.dtype[Any]] = {
     0x08: np.dtype("u1"),
     0x09: np.dtype("i1"),
     0x0B: np.dtype(">i2"),

@@ -1,0 +1,36 @@
+"""Networks, one a file, and the names that the command line knows them by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fastconv.models.lenet5 import lenet5
+from fastconv.models.summary import Summary, summary
+from fastconv.models.xo_net import xo_net
+from fastconv.nn import Module
+
+__all__ = ["MODELS", "Entry", "Summary", "lenet5", "summary", "xo_net"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A named network: its builder, its input (C, H, W), the data it is for, and how to train it.
+
+    The learning rate and weight decay are those of SGD with momentum 0.9 under a cosine schedule.
+    memory_format: how the activations lie while it trains; measured, not guessed.
+    """
+
+    build: Callable[..., Module]
+    input_shape: tuple[int, int, int]
+    data: str
+    epochs: int
+    lr: float
+    weight_decay: float = 0.0
+    memory_format: str = "channels_last"
+
+
+MODELS: dict[str, Entry] = {
+    "lenet5": Entry(lenet5, (1, 28, 28), "mnist", epochs=10, lr=0.05, weight_decay=5e-4),
+    "xo_net": Entry(xo_net, (1, 28, 28), "drawings", epochs=4, lr=0.05),
+}

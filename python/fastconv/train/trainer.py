@@ -1,0 +1,178 @@
+"""The training loop, and the seven places where callbacks may step in."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fastconv import random
+from fastconv.autograd import no_grad
+from fastconv.data import DataLoader
+from fastconv.nn import CrossEntropyLoss, Module
+from fastconv.tensor import Tensor
+
+
+class Callback:
+    """Steps in where the loop calls it; subclass and override what is needed.
+
+    Hooks run in the order of the trainer's list, those of a higher `priority` last. What a resumed
+    run needs to go on goes through `state_dict` and `load_state_dict`.
+    """
+
+    priority = 0
+
+    def on_fit_start(self, trainer: Trainer) -> None: ...
+    def on_epoch_start(self, trainer: Trainer) -> None: ...
+    def on_batch_end(self, trainer: Trainer, loss: float) -> None: ...
+    def on_validation_end(self, trainer: Trainer, record: dict[str, Any]) -> None: ...
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None: ...
+    def on_exception(self, trainer: Trainer, error: BaseException) -> None: ...
+    def on_fit_end(self, trainer: Trainer) -> None: ...
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class Trainer:
+    """Fits a classifier: batches from loaders, gradients, one optimizer step a batch.
+
+    memory_format: how activations lie; "channels_last" is the fast one in a chain of layers,
+    "contiguous" is NCHW, None leaves the model as it is.
+    `history` has a record for each finished epoch: epoch (from 1), train_loss, val_loss,
+    val_accuracy and seconds; the middle two only where validation data are given.
+    A callback ends the run after the current epoch by setting `stop`.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        optimizer: Any,
+        loss: Any = None,
+        *,
+        callbacks: Sequence[Callback] = (),
+        memory_format: str | None = "channels_last",
+    ) -> None:
+        self.model, self.optimizer = model, optimizer
+        self.loss = CrossEntropyLoss() if loss is None else loss
+        self.callbacks = sorted(callbacks, key=lambda callback: callback.priority)
+        self.history: list[dict[str, Any]] = []
+        self.epoch = self.epochs = 0
+        self.stop = False
+        self.loader: DataLoader | None = None
+        self._loss_sum, self._samples, self._seconds = 0.0, 0, 0.0
+        self._started = 0.0
+        if memory_format is not None:
+            model.to(memory_format=memory_format)
+
+    def fit(
+        self, train: DataLoader, validation: DataLoader | None = None, epochs: int = 1
+    ) -> list[dict[str, Any]]:
+        """Train until `epochs` epochs are done in all, and return the history.
+
+        Raises FloatingPointError when the loss is no longer finite.
+        """
+        self.loader, self.epochs = train, epochs
+        try:
+            self._call("on_fit_start")
+            while self.epoch < epochs and not self.stop:
+                self._run_epoch(train, validation)
+            self._call("on_fit_end")
+        except BaseException as error:
+            self._call("on_exception", error)
+            raise
+        return self.history
+
+    def _run_epoch(self, train: DataLoader, validation: DataLoader | None) -> None:
+        self._started = time.perf_counter() - self._seconds
+        self.model.train()
+        self._call("on_epoch_start")
+        batch_end = [c.on_batch_end for c in self.callbacks if _overrides(c, "on_batch_end")]
+        for inputs, target in train:
+            loss = self._step(inputs, target)
+            self._loss_sum += loss * len(target)
+            self._samples += len(target)
+            for hook in batch_end:
+                hook(self, loss)
+        record: dict[str, Any] = {"epoch": self.epoch + 1, "train_loss": self._mean_loss()}
+        if validation is not None:
+            record["val_loss"], record["val_accuracy"] = self.evaluate(validation)
+            self._call("on_validation_end", record)
+        record["seconds"] = round(time.perf_counter() - self._started, 4)
+        self.history.append(record)
+        self.epoch += 1
+        self._loss_sum, self._samples, self._seconds = 0.0, 0, 0.0
+        self._started = time.perf_counter()
+        self._call("on_epoch_end", record)
+
+    def _step(self, inputs: Tensor, target: Tensor) -> float:
+        loss = self.loss(self.model(inputs), target)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def _mean_loss(self) -> float:
+        mean = self._loss_sum / self._samples if self._samples else 0.0
+        if not math.isfinite(mean):
+            raise FloatingPointError(
+                f"the training loss is {mean} in epoch {self.epoch + 1}; a lower learning rate "
+                "may help"
+            )
+        return mean
+
+    def evaluate(self, loader: Iterable[Any]) -> tuple[float, float]:
+        """(mean loss, share of samples whose largest output is the target), without gradients."""
+        self.model.eval()
+        loss_sum, correct, samples = 0.0, 0, 0
+        with no_grad():
+            for inputs, target in loader:
+                output = self.model(inputs)
+                loss_sum += self.loss(output, target).item() * len(target)
+                correct += int((output.data.argmax(1) == target.data).sum())
+                samples += len(target)
+        return (loss_sum / samples, correct / samples) if samples else (0.0, 0.0)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on, as it stands between two batches."""
+        if self.loader is None:
+            raise RuntimeError("Trainer.state_dict: only within fit is there anything to resume")
+        return {
+            "model": dict(self.model.state_dict()),
+            "optimizer": self.optimizer.state_dict(),
+            "loader": self.loader.state_dict(),
+            "random": random.get_state(),
+            "epoch": self.epoch,
+            "stop": self.stop,
+            "loss_sum": self._loss_sum,
+            "samples": self._samples,
+            "seconds": time.perf_counter() - self._started if self._samples else 0.0,
+            "history": self.history,
+            "callbacks": [[type(c).__name__, c.state_dict()] for c in self.callbacks],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`; call it within fit. ValueError when the callbacks differ."""
+        saved, own = [n for n, _ in state["callbacks"]], [type(c).__name__ for c in self.callbacks]
+        if self.loader is None or saved != own:
+            raise ValueError(f"Trainer.load_state_dict: saved with callbacks {saved}, now {own}")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.loader.load_state_dict(state["loader"])
+        random.set_state(state["random"])
+        self.epoch, self.stop, self.history = state["epoch"], state["stop"], state["history"]
+        self._loss_sum, self._samples = state["loss_sum"], state["samples"]
+        self._seconds = state["seconds"]
+        for callback, (_, callback_state) in zip(self.callbacks, state["callbacks"], strict=True):
+            callback.load_state_dict(callback_state)
+
+    def _call(self, hook: str, *arguments: Any) -> None:
+        for callback in self.callbacks:
+            getattr(callback, hook)(self, *arguments)
+
+
+def _overrides(callback: Callback, hook: str) -> bool:
+    return getattr(type(callback), hook) is not getattr(Callback, hook)
