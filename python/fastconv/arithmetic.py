@@ -12,60 +12,9 @@ from typing import Any
 import numpy as np
 
 from fastconv.autograd import recording
+from fastconv.broadcast import NUMBERS, apply, operands, unbroadcast
 from fastconv.tensor import Tensor, record
 from fastconv.variable import FLOATING
-
-_NUMBERS = (bool, int, float, np.bool_, np.number)
-
-
-def operands(operation: str, a: Any, b: Any) -> tuple[Any, Any]:
-    """The arrays of two operands, of one dtype; one of them is a tensor."""
-    x = a._data if isinstance(a, Tensor) else a
-    y = b._data if isinstance(b, Tensor) else b
-    if isinstance(y, _NUMBERS):
-        return x, _number(operation, y, x.dtype)
-    if isinstance(x, _NUMBERS):
-        return _number(operation, x, y.dtype), y
-    for z in (x, y):
-        if not isinstance(z, np.ndarray):
-            raise TypeError(
-                f"{operation}: expected a Tensor, an array or a number, got {type(z).__name__}"
-            )
-    if x.dtype != y.dtype:
-        raise TypeError(
-            f"{operation}: {x.dtype} (shape {x.shape}) and {y.dtype} (shape {y.shape}) do not "
-            "mix; convert one with .to(dtype)"
-        )
-    return x, y
-
-
-def _number(operation: str, value: Any, dtype: np.dtype) -> Any:
-    if dtype not in FLOATING and isinstance(value, float | np.floating):
-        raise TypeError(
-            f"{operation}: the number {value} and a {dtype} tensor; convert it with .float()"
-        )
-    if dtype == np.bool_ and not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{operation}: the number {value} and a bool tensor; use .long()")
-    return dtype.type(value)
-
-
-def apply(operation: str, function: Callable[..., Any], x: Any, y: Any) -> Any:
-    """A NumPy function of two arrays, with its shape error in fastconv's words."""
-    try:
-        return function(x, y)
-    except ValueError:
-        raise ValueError(
-            f"{operation}: shapes {x.shape} and {y.shape} do not fit together"
-        ) from None
-
-
-def unbroadcast(grad: Any, shape: tuple[int, ...]) -> Any:
-    """Sum a gradient over what broadcasting repeated, back to ``shape``."""
-    if grad.shape == shape:
-        return grad
-    extra = grad.ndim - len(shape)
-    ones = [i + extra for i, n in enumerate(shape) if n == 1 and grad.shape[i + extra] != 1]
-    return np.sum(grad, axis=(*range(extra), *ones)).reshape(shape)
 
 
 def add(a: Any, b: Any) -> Tensor:
@@ -153,7 +102,7 @@ def pow(a: Any, b: Any) -> Tensor:
     """``a ** b``; the gradients are ``b * a**(b-1)`` and ``a**b * log(a)``, 0 where b is 0 and
     where a is 0 and b >= 0, as in PyTorch."""
     x, y = operands("pow", a, b)
-    square = isinstance(b, _NUMBERS) and b == 2
+    square = isinstance(b, NUMBERS) and b == 2
     out = np.square(x) if square else apply("pow", np.power, x, y)
     needs = recording(a, b)
     if needs is None:
@@ -221,7 +170,7 @@ def _keep(*candidates: tuple[str, Any, bool]) -> list[tuple[str, Any]]:
 
 def compare(operation: str, function: Callable[..., Any], a: Tensor, b: Any) -> Any:
     """An elementwise comparison: a bool tensor, never recorded."""
-    if not isinstance(b, Tensor | np.ndarray | _NUMBERS):
+    if not isinstance(b, (Tensor, np.ndarray, *NUMBERS)):
         return NotImplemented
     x, y = operands(operation, a, b)
     return Tensor(apply(operation, function, x, y))

@@ -22,7 +22,7 @@ def tensor(data: Any, requires_grad: bool = False, *, dtype: Any = None) -> Tens
     """
     if isinstance(data, Tensor):
         raise TypeError("tensor: already a Tensor; use .clone() or .detach()")
-    if isinstance(data, np.ndarray | np.generic):
+    if isinstance(data, (np.ndarray, np.generic)):
         array = np.asarray(data)
     elif hasattr(data, "__dlpack__"):
         array = np.from_dlpack(data)

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.arithmetic import operands, unbroadcast
+from fastconv import shaping
 from fastconv.autograd import recording
-from fastconv.shaping import index_of
+from fastconv.broadcast import operands, unbroadcast
 from fastconv.tensor import Tensor, record
 
 
@@ -57,7 +57,7 @@ def update(
 def assign(x: Tensor, operation: str, index: Any, value: Any) -> Tensor:
     """``x[index] = value``, broadcast."""
     data = x._data
-    plain, tensors, _ = index_of(index)
+    plain, tensors, _ = shaping.index_of(index)
     target, source = operands(operation, x, value)
     needs = recording(x, value)
     if needs is not None:

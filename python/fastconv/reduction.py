@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastconv.autograd import recording
-from fastconv.tensor import MaxResult, Tensor, record
+from fastconv.tensor import Tensor, record
 from fastconv.variable import FLOATING
+
+
+class MaxResult(NamedTuple):
+    """What ``x.max(dim)`` returns."""
+
+    values: Tensor
+    indices: Tensor
 
 
 def _axes(operation: str, dim: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -18,8 +25,8 @@ def _axes(operation: str, dim: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     if dim is None:
         return tuple(range(len(shape)))
     axes = []
-    for axis in dim if isinstance(dim, tuple | list) else (dim,):
-        if not isinstance(axis, int | np.integer):
+    for axis in dim if isinstance(dim, (tuple, list)) else (dim,):
+        if not isinstance(axis, (int, np.integer)):
             raise TypeError(f"{operation}: dim must be an integer or a tuple of them, got {dim!r}")
         if not -rank <= axis < rank:
             raise ValueError(f"{operation}: dim {axis} is out of range for shape {shape}")
@@ -124,7 +131,7 @@ def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 
 def _one_axis(operation: str, dim: Any, shape: tuple[int, ...]) -> int:
-    if not isinstance(dim, int | np.integer):
+    if not isinstance(dim, (int, np.integer)):
         raise TypeError(f"{operation}: dim must be an integer, got {dim!r}")
     axes = _axes(operation, dim, shape)
     return axes[0] if axes else 0

@@ -18,7 +18,7 @@ from fastconv.variable import FLOATING, SUPPORTED
 
 def arguments(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """``f(2, 3)`` and ``f((2, 3))`` mean the same."""
-    if len(values) == 1 and isinstance(values[0], tuple | list):
+    if len(values) == 1 and isinstance(values[0], (tuple, list)):
         return tuple(values[0])
     return values
 
@@ -109,7 +109,7 @@ def index_of(index: Any) -> tuple[Any, list[Tensor], bool]:
 def _is_basic(part: Any) -> bool:
     if part is None or part is Ellipsis or isinstance(part, slice):
         return True
-    return isinstance(part, int | np.integer) and not isinstance(part, bool)
+    return isinstance(part, (int, np.integer)) and not isinstance(part, bool)
 
 
 def getitem(x: Tensor, index: Any) -> Tensor:

@@ -9,7 +9,7 @@ operation must have one dtype (TypeError otherwise); Python and NumPy numbers ta
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -211,13 +211,6 @@ class Tensor(Variable):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         _inplace.assign(self, "setitem", index, value)
-
-
-class MaxResult(NamedTuple):
-    """What ``x.max(dim)`` returns."""
-
-    values: Tensor
-    indices: Tensor
 
 
 def record(

@@ -166,7 +166,7 @@ class Variable(Viewable):
 
 def _checked(data: Any) -> Any:
     if type(data) is not np.ndarray:
-        if not isinstance(data, np.ndarray | np.generic):
+        if not isinstance(data, (np.ndarray, np.generic)):
             raise TypeError(
                 f"Tensor: expected a NumPy array, got {type(data).__name__}; "
                 "fastconv.tensor() takes lists and numbers"

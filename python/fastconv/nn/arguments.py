@@ -21,7 +21,7 @@ def integer(layer: str, name: str, value: Any, minimum: int = 1) -> int:
 
 def pair(layer: str, name: str, value: Any, minimum: int = 1) -> tuple[int, int]:
     """An integer for both directions, or one for each (height, width)."""
-    if isinstance(value, tuple | list):
+    if isinstance(value, (tuple, list)):
         if len(value) != 2:
             raise ValueError(f"{layer}: {name} must be an integer or a pair, got {value!r}")
         return integer(layer, name, value[0], minimum), integer(layer, name, value[1], minimum)
@@ -35,8 +35,8 @@ def padding(layer: str, value: Any) -> Any:
         if value not in ("same", "valid"):
             raise ValueError(f'{layer}: padding must be "same", "valid" or numbers, got {value!r}')
         return value
-    if isinstance(value, tuple | list) and any(isinstance(side, tuple | list) for side in value):
-        if len(value) != 2 or not all(isinstance(side, tuple | list) for side in value):
+    if isinstance(value, (tuple, list)) and any(isinstance(side, (tuple, list)) for side in value):
+        if len(value) != 2 or not all(isinstance(side, (tuple, list)) for side in value):
             raise ValueError(
                 f"{layer}: padding must be ((top, bottom), (left, right)), got {value!r}"
             )

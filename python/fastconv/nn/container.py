@@ -77,7 +77,7 @@ def _fused(layer: Module, activation: Module) -> str | None:
     """
     if (
         type(layer) in (Conv2d, Linear)
-        and isinstance(activation, ReLU | Sigmoid | Tanh)
+        and isinstance(activation, (ReLU, Sigmoid, Tanh))
         and type(activation) in (ReLU, Sigmoid, Tanh)
         and "forward" not in layer.__dict__
         and "forward" not in activation.__dict__

@@ -68,7 +68,7 @@ class LRScheduler:
                 f"parameter groups, the state {len(state_dict['base_lrs'])}"
             )
         for key, value in state_dict.items():
-            setattr(self, key, list(value) if isinstance(value, list | tuple) else value)
+            setattr(self, key, list(value) if isinstance(value, (list, tuple)) else value)
 
 
 class StepLR(LRScheduler):

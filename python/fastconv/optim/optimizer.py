@@ -22,7 +22,7 @@ class Optimizer:
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         name = type(self).__name__
-        if isinstance(params, Tensor | dict):
+        if isinstance(params, (Tensor, dict)):
             raise TypeError(f"{name}: params must be an iterable of Tensors or dicts, not one")
         groups = list(params)
         if not groups:
@@ -177,7 +177,7 @@ def check_range(
     optimizer: str, name: str, value: Any, low: float = 0.0, high: float = float("inf")
 ) -> None:
     """ValueError unless low <= value < high (NaN is outside), TypeError for what is no number."""
-    if not isinstance(value, int | float | np.number) or isinstance(value, bool):
+    if not isinstance(value, (int, float, np.number)) or isinstance(value, bool):
         raise TypeError(f"{optimizer}: {name} must be a number, got {value!r}")
     if not low <= value < high:
         bound = f"in [{low}, {high})" if high != float("inf") else f"finite and at least {low}"

@@ -1,0 +1,62 @@
+"""What two operands have in common: one dtype, and shapes that broadcast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastconv.variable import FLOATING, Variable
+
+NUMBERS = (bool, int, float, np.bool_, np.number)
+
+
+def operands(operation: str, a: Any, b: Any) -> tuple[Any, Any]:
+    """The arrays of two operands, of one dtype; one of them is a tensor."""
+    x = a._data if isinstance(a, Variable) else a
+    y = b._data if isinstance(b, Variable) else b
+    if isinstance(y, NUMBERS):
+        return x, _number(operation, y, x.dtype)
+    if isinstance(x, NUMBERS):
+        return _number(operation, x, y.dtype), y
+    for z in (x, y):
+        if not isinstance(z, np.ndarray):
+            raise TypeError(
+                f"{operation}: expected a Tensor, an array or a number, got {type(z).__name__}"
+            )
+    if x.dtype != y.dtype:
+        raise TypeError(
+            f"{operation}: {x.dtype} (shape {x.shape}) and {y.dtype} (shape {y.shape}) do not "
+            "mix; convert one with .to(dtype)"
+        )
+    return x, y
+
+
+def _number(operation: str, value: Any, dtype: np.dtype) -> Any:
+    if dtype not in FLOATING and isinstance(value, (float, np.floating)):
+        raise TypeError(
+            f"{operation}: the number {value} and a {dtype} tensor; convert it with .float()"
+        )
+    if dtype == np.bool_ and not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{operation}: the number {value} and a bool tensor; use .long()")
+    return dtype.type(value)
+
+
+def apply(operation: str, function: Callable[..., Any], x: Any, y: Any) -> Any:
+    """A NumPy function of two arrays, with its shape error in fastconv's words."""
+    try:
+        return function(x, y)
+    except ValueError:
+        raise ValueError(
+            f"{operation}: shapes {x.shape} and {y.shape} do not fit together"
+        ) from None
+
+
+def unbroadcast(grad: Any, shape: tuple[int, ...]) -> Any:
+    """Sum a gradient over what broadcasting repeated, back to ``shape``."""
+    if grad.shape == shape:
+        return grad
+    extra = grad.ndim - len(shape)
+    ones = [i + extra for i, n in enumerate(shape) if n == 1 and grad.shape[i + extra] != 1]
+    return np.sum(grad, axis=(*range(extra), *ones)).reshape(shape)
