@@ -1,5 +1,5 @@
 // exp, log, tanh, sigmoid and sqrt of vectors over the whole range: exp and log within 1.1 units in the last
-// place, tanh and sigmoid within 2.6. Infinities, NaN and denormals come out as IEEE arithmetic would have them. Series rather than fitted
+// place, tanh and sigmoid within 2.6; infinities, NaN and denormals as in IEEE arithmetic. Series, not fitted
 // polynomials: the coefficients are 1/k! and 2/(2k+1), long enough that the remainder is below half an ulp.
 #pragma once
 

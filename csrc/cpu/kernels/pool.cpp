@@ -26,7 +26,7 @@ FASTCONV_INLINE int64_t origin_of(const PoolWindows& w, const Taps& d, const Tap
 // One window by itself: where it is clipped along the row, and for planes past 32-bit offsets.
 // `step` elements lie between neighbours of a row.
 template <class T>
-void window(const PoolWindows& w, const T* plane, int64_t step, const Taps& d, const Taps& h, const Taps& v, T* y,
+__attribute__((noinline)) void window(const PoolWindows& w, const T* plane, int64_t step, const Taps& d, const Taps& h, const Taps& v, T* y,
             int64_t* index) {
   T best = -T(__builtin_inf());
   int64_t at = -1;
@@ -68,20 +68,23 @@ bool offsets_fit(const PoolWindows& w) {
   return sizeof(T) == 8 || span < 2147483647.0;
 }
 
+// A window's winner so far. Later elements win by being greater or NaN, so parts of a window that follow each other
+// can be reduced on their own and merged.
 template <class T, bool kIndices>
 struct Best {
   Vec<T> value;
   Mask<T> offset;
 
-  FASTCONV_INLINE void start(int64_t at) {
-    value = broadcast<T>(-T(__builtin_inf()));
+  FASTCONV_INLINE void start(Vec<T> v, int64_t at) {
+    value = v;
     offset = broadcast_offset<T>(at);
   }
-  FASTCONV_INLINE void take(Vec<T> v, Mask<T> at) {
-    const Mask<T> wins = (v > value) | (v != v);
-    value = select<T>(wins, v, value);
-    if (kIndices) offset = wins ? at : offset;
+  FASTCONV_INLINE void merge(const Best& later) {
+    const Mask<T> wins = (later.value > value) | (later.value != later.value);
+    value = select<T>(wins, later.value, value);
+    if (kIndices) offset = wins ? later.offset : offset;
   }
+  FASTCONV_INLINE void take(Vec<T> v, int64_t at) { merge({v, broadcast_offset<T>(at)}); }
 };
 
 typedef int64_t Wide __attribute__((vector_size(kVectorBytes), may_alias));
@@ -102,12 +105,21 @@ FASTCONV_INLINE void store_wide(int64_t* p, Wide v, int count) {
   for (int i = 0; i < count; ++i) p[i] = v[i];
 #endif
 }
+FASTCONV_INLINE Wide widen(Narrow v) {
+#if defined(__AVX512F__)
+  return (Wide)_mm512_maskz_cvtepi32_epi64(0xff, (__m256i)v);
+#elif defined(__AVX2__)
+  return (Wide)_mm256_cvtepi32_epi64((__m128i)v);
+#else
+  return __builtin_convertvector(v, Wide);
+#endif
+}
 FASTCONV_INLINE void store_indices(int64_t* p, Mask<float> offsets, int64_t base, int count) {
   Narrow half[2];
   __builtin_memcpy(half, &offsets, sizeof offsets);
-  store_wide(p, __builtin_convertvector(half[0], Wide) + base, count);
+  store_wide(p, widen(half[0]) + base, count);
   if (count > kWideLanes)
-    store_wide(p + kWideLanes, __builtin_convertvector(half[1], Wide) + base, count - kWideLanes);
+    store_wide(p + kWideLanes, widen(half[1]) + base, count - kWideLanes);
 }
 FASTCONV_INLINE void store_indices(int64_t* p, Mask<double> offsets, int64_t base, int count) {
   store_wide(p, (Wide)offsets + base, count);
@@ -144,54 +156,69 @@ FASTCONV_INLINE Vec<T> load_strided(const T* p, int64_t stride, int count) {
   }
 }
 
-// `count` outputs of a row whose windows start at `origin`, the first one's, and are not clipped along the row.
-template <class T, int kStride, bool kIndices>
-FASTCONV_INLINE void row_block(const PoolWindows& w, const T* plane, const Taps& d, const Taps& h, int64_t origin,
-                               T* y, int64_t* indices, int count) {
+// What one output row reads and may write.
+template <class T>
+struct Row {
+  const T *plane, *x_end;   // x_end, y_end: one past what may be read or written
+  Taps d, h;
+  T *y, *y_end;
+  int64_t* indices;
+};
+
+// `count` outputs from `column` on, whose windows are not clipped along the row. kKernel: a square window of that
+// extent, not clipped at all; 0 for any.
+template <class T, int kStride, int kKernel, bool kIndices>
+FASTCONV_INLINE void row_block(const PoolWindows& w, const Row<T>& row, int64_t column, int count) {
   const int64_t d_step = w.dilation[0] * w.input[1] * w.input[2], h_step = w.dilation[1] * w.input[2];
+  const int64_t origin = origin_of(w, row.d, row.h, column * w.stride[2] - w.padding[2]);
+  const auto tap = [&](int64_t at) __attribute__((always_inline)) {
+    return load_strided<kStride>(row.plane + (origin + at), w.stride[2], count);
+  };
   Best<T, kIndices> best;
-  best.start(d.begin * d_step + h.begin * h_step);
-  for (int64_t i = d.begin; i < d.end; ++i)
-    for (int64_t j = h.begin; j < h.end; ++j)
-      for (int64_t k = 0; k < w.kernel[2]; ++k) {
-        const int64_t at = i * d_step + j * h_step + k * w.dilation[2];
-        best.take(load_strided<kStride>(plane + (origin + at), w.stride[2], count), broadcast_offset<T>(at));
-      }
-  if (count == kLanes<T>)
-    store(y, best.value);
-  else
-    store_partial(y, best.value, count);
+  if constexpr (kKernel > 0) {
+#pragma GCC unroll 3
+    for (int j = 0; j < kKernel; ++j) {
+      Best<T, kIndices> line;
+      line.start(tap(j * h_step), j * h_step);
+#pragma GCC unroll 3
+      for (int k = 1; k < kKernel; ++k) line.take(tap(j * h_step + k * w.dilation[2]), j * h_step + k * w.dilation[2]);
+      j == 0 ? void(best = line) : best.merge(line);
+    }
+  } else {
+    const int64_t first = row.d.begin * d_step + row.h.begin * h_step;
+    best.start(tap(first), first);
+    for (int64_t i = row.d.begin; i < row.d.end; ++i)
+      for (int64_t j = row.h.begin; j < row.h.end; ++j)
+        for (int64_t k = 0; k < w.kernel[2]; ++k) {
+          const int64_t at = i * d_step + j * h_step + k * w.dilation[2];
+          best.take(tap(at), at);
+        }
+  }
+  T* y = row.y + column;
+  count == kLanes<T> ? store(y, best.value) : store_partial(y, best.value, count);
   if (!kIndices) return;
   Mask<T> lane;
   for (int i = 0; i < kLanes<T>; ++i) lane[i] = i;
-  store_indices(indices, best.offset + lane * broadcast_offset<T>(w.stride[2]), origin, count);
+  store_indices(row.indices + column, best.offset + lane * broadcast_offset<T>(w.stride[2]), origin, count);
 }
 
-template <class T, int kStride, bool kIndices>
-void row_blocks(const PoolWindows& w, const T* plane, const Taps& d, const Taps& h, int64_t first, int64_t last,
-                T* y, int64_t* indices) {
-  const auto block = [&](int64_t column, int count) __attribute__((always_inline)) {
-    const int64_t origin = origin_of(w, d, h, column * w.stride[2] - w.padding[2]);
-    row_block<T, kStride, kIndices>(w, plane, d, h, origin, y + column, indices + (kIndices ? column : 0), count);
-  };
-  if (last - first < kLanes<T>) {
-    if (last > first) block(first, int(last - first));
-    return;
-  }
+// The outputs [first, last) of a row.
+template <class T, int kStride, int kKernel, bool kIndices>
+FASTCONV_INLINE void row_blocks(const PoolWindows& w, const Row<T>& row, int64_t first, int64_t last) {
+  constexpr int n = kLanes<T>;
   int64_t column = first;
-  for (; column + kLanes<T> <= last; column += kLanes<T>) block(column, kLanes<T>);
-  if (column < last) block(last - kLanes<T>, kLanes<T>);   // overlaps the one before
-}
-
-template <class T, bool kIndices>
-void one_row(const PoolWindows& w, const T* plane, const Taps& d, const Taps& h, int64_t first, int64_t last, T* y,
-             int64_t* indices) {
-  if (w.stride[2] == 1)
-    row_blocks<T, 1, kIndices>(w, plane, d, h, first, last, y, indices);
-  else if (w.stride[2] == 2)
-    row_blocks<T, 2, kIndices>(w, plane, d, h, first, last, y, indices);
+  for (; column + n <= last; column += n) row_block<T, kStride, kKernel, kIndices>(w, row, column, n);
+  if (column == last) return;
+  // The tail as a full vector: overlapping the one before, or running over into rows that are written after this
+  // one. Partial loads and stores only at the end of the array or of the rows to be written.
+  if (last - first >= n) return row_block<T, kStride, kKernel, kIndices>(w, row, last - n, n);
+  const int64_t reach = origin_of(w, row.d, row.h, (first + n - 1) * w.stride[2] - w.padding[2]) +
+                        ((row.d.end - 1) * w.dilation[0] * w.input[1] + (row.h.end - 1) * w.dilation[1]) * w.input[2] +
+                        (w.kernel[2] - 1) * w.dilation[2];
+  if (reach < row.x_end - row.plane && first + n <= row.y_end - row.y)
+    row_block<T, kStride, kKernel, kIndices>(w, row, first, n);
   else
-    row_blocks<T, 0, kIndices>(w, plane, d, h, first, last, y, indices);
+    row_block<T, kStride, kKernel, kIndices>(w, row, first, int(last - first));
 }
 
 // Calls body(image, d taps, h taps) for the output rows [begin, end), counted through all images.
@@ -209,30 +236,55 @@ FASTCONV_INLINE void for_rows(const PoolWindows& w, int64_t begin, int64_t end, 
   }
 }
 
-template <class T>
-void max_rows(const PoolWindows& w, const T* x, T* y, int64_t* indices, int64_t begin, int64_t end) {
+template <class T, int kStride, int kKernel, bool kIndices>
+void rows(const PoolWindows& windows, const T* x, T* y, int64_t* indices, int64_t begin, int64_t end) {
+  const PoolWindows w = windows;   // a copy, which no store below can alias
   const int64_t plane = w.input[0] * w.input[1] * w.input[2], width = w.output[2];
-  // The outputs whose windows are whole along the row.
+  const int64_t planes = (end - 1) / (w.output[0] * w.output[1]) + 1;
+  // The outputs whose windows are whole along the row; none where offsets do not fit a lane.
   int64_t first = 0, last = width;
   while (first < width && taps(w, 2, first).begin > 0) ++first;
   while (last > first && taps(w, 2, last - 1).end < w.kernel[2]) --last;
-  const bool fit = offsets_fit<T>(w);
+  if (first == last || !offsets_fit<T>(w)) first = last = width;
 
-  for_rows(w, begin, end, [&](int64_t image, const Taps& d, const Taps& h) {
-    const T* from = x + image * plane;
-    const bool vectors = fit && !empty(d) && !empty(h);
-    const int64_t whole_begin = vectors ? first : width, whole_end = vectors ? last : width;
-    for (int64_t i = 0; i < whole_begin; ++i)
-      window(w, from, 1, d, h, taps(w, 2, i), y + i, indices ? indices + i : nullptr);
-    if (indices)
-      one_row<T, true>(w, from, d, h, whole_begin, whole_end, y, indices);
-    else
-      one_row<T, false>(w, from, d, h, whole_begin, whole_end, y, indices);
-    for (int64_t i = whole_end; i < width; ++i)
-      window(w, from, 1, d, h, taps(w, 2, i), y + i, indices ? indices + i : nullptr);
-    y += width;
-    if (indices) indices += width;
+  Row<T> row = {nullptr, x + planes * plane, {}, {}, y, y + (end - begin) * width, indices};
+  const auto one_by_one = [&](int64_t from, int64_t to) {
+    for (int64_t i = from; i < to; ++i)
+      window(w, row.plane, 1, row.d, row.h, taps(w, 2, i), row.y + i, kIndices ? row.indices + i : nullptr);
+  };
+  for_rows(w, begin, end, [&](int64_t image, const Taps& d, const Taps& h) __attribute__((always_inline)) {
+    row.plane = x + image * plane;
+    row.d = d, row.h = h;
+    if (first == width || empty(d) || empty(h)) {
+      one_by_one(0, width);
+    } else {
+      if (first > 0) one_by_one(0, first);
+      if (kKernel == 0 || h.end - h.begin < w.kernel[1])
+        row_blocks<T, kStride, 0, kIndices>(w, row, first, last);
+      else
+        row_blocks<T, kStride, kKernel, kIndices>(w, row, first, last);
+      if (last < width) one_by_one(last, width);
+    }
+    row.y += width;
+    if (kIndices) row.indices += width;
   });
+}
+
+template <class T, bool kIndices>
+void choose_rows(const PoolWindows& w, const T* x, T* y, int64_t* indices, int64_t begin, int64_t end) {
+  const bool square = w.kernel[0] == 1 && w.kernel[1] == w.kernel[2];
+  const int64_t kernel = square ? w.kernel[2] : 0, stride = w.stride[2];
+  if (stride == 2 && kernel == 2) return rows<T, 2, 2, kIndices>(w, x, y, indices, begin, end);
+  if (stride == 2 && kernel == 3) return rows<T, 2, 3, kIndices>(w, x, y, indices, begin, end);
+  if (stride == 2) return rows<T, 2, 0, kIndices>(w, x, y, indices, begin, end);
+  if (stride == 1 && kernel == 3) return rows<T, 1, 3, kIndices>(w, x, y, indices, begin, end);
+  if (stride == 1) return rows<T, 1, 0, kIndices>(w, x, y, indices, begin, end);
+  return rows<T, 0, 0, kIndices>(w, x, y, indices, begin, end);
+}
+
+template <class T>
+void max_rows(const PoolWindows& w, const T* x, T* y, int64_t* indices, int64_t begin, int64_t end) {
+  indices ? choose_rows<T, true>(w, x, y, indices, begin, end) : choose_rows<T, false>(w, x, y, indices, begin, end);
 }
 
 // ---- channels-last: vectors of channels ----
@@ -244,16 +296,19 @@ FASTCONV_INLINE void pixel_block(const PoolWindows& w, const T* image, int64_t c
   const int64_t d_step = w.dilation[0] * w.input[1] * w.input[2], h_step = w.dilation[1] * w.input[2];
   const int64_t origin = origin_of(w, d, h, v.origin);
   Best<T, kIndices> best[kVectors];
-  for (auto& b : best) b.start(d.begin * d_step + h.begin * h_step + v.begin * w.dilation[2]);
+#pragma GCC unroll 4   // keeps `best` in registers
+  for (int u = 0; u < kVectors; ++u)
+    best[u].start(broadcast<T>(-T(__builtin_inf())), d.begin * d_step + h.begin * h_step + v.begin * w.dilation[2]);
   for (int64_t i = d.begin; i < d.end; ++i)
     for (int64_t j = h.begin; j < h.end; ++j)
       for (int64_t k = v.begin; k < v.end; ++k) {
         const int64_t at = i * d_step + j * h_step + k * w.dilation[2];
         const T* p = image + (origin + at) * channels;
-        const Mask<T> offset = broadcast_offset<T>(at);
+#pragma GCC unroll 4
         for (int u = 0; u < kVectors; ++u, p += kLanes<T>)
-          best[u].take(count == kLanes<T> ? load(p) : load_partial(p, count), offset);
+          best[u].take(count == kLanes<T> ? load(p) : load_partial(p, count), at);
       }
+#pragma GCC unroll 4
   for (int u = 0; u < kVectors; ++u) {
     T* to = y + u * kLanes<T>;
     count == kLanes<T> ? store(to, best[u].value) : store_partial(to, best[u].value, count);
