@@ -255,7 +255,8 @@ def test_stopped_and_resumed_equals_the_uninterrupted_run(tmp_path: Path, stop: 
     _, err = process.communicate(timeout=60)
     if stop == signal.SIGINT:
         assert process.returncode == 130
-        assert err == "fastconv train: interrupted; the same command with --resume goes on\n"
+        advice = f"to go on: fastconv train --resume --output {stopped}"
+        assert err == f"fastconv train: interrupted; {advice}\n"
     else:
         assert process.returncode == -signal.SIGKILL
     assert not (tmp_path / "stopped" / "model.safetensors").exists()

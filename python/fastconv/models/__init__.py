@@ -9,6 +9,7 @@ from fastconv.models.lenet5 import lenet5
 from fastconv.models.summary import Summary, summary
 from fastconv.models.xo_net import xo_net
 from fastconv.nn import Module
+from fastconv.ops.types import MemoryFormat
 
 __all__ = ["MODELS", "Entry", "Summary", "lenet5", "summary", "xo_net"]
 
@@ -27,7 +28,7 @@ class Entry:
     epochs: int
     lr: float
     weight_decay: float = 0.0
-    memory_format: str = "channels_last"
+    memory_format: MemoryFormat = "channels_last"
 
 
 MODELS: dict[str, Entry] = {

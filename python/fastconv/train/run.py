@@ -24,6 +24,7 @@ from fastconv.files import (
 )
 from fastconv.models import MODELS
 from fastconv.nn import Module
+from fastconv.ops.types import MemoryFormat
 from fastconv.train.callbacks import Curves, History, Progress, Schedule
 from fastconv.train.checkpoint import Checkpoint, check_same
 from fastconv.train.trainer import Callback, Trainer
@@ -46,7 +47,7 @@ class Config:
     weight_decay: float
     seed: int
     device: str
-    memory_format: str
+    memory_format: MemoryFormat
 
     @classmethod
     def of(cls, **asked: Any) -> Config:

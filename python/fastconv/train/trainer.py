@@ -11,6 +11,7 @@ from fastconv import random
 from fastconv.autograd import no_grad
 from fastconv.data import DataLoader
 from fastconv.nn import CrossEntropyLoss, Module
+from fastconv.ops.types import MemoryFormat
 from fastconv.tensor import Tensor
 
 
@@ -54,7 +55,7 @@ class Trainer:
         loss: Any = None,
         *,
         callbacks: Sequence[Callback] = (),
-        memory_format: str | None = "channels_last",
+        memory_format: MemoryFormat | None = "channels_last",
     ) -> None:
         self.model, self.optimizer = model, optimizer
         self.loss = CrossEntropyLoss() if loss is None else loss

@@ -1,0 +1,118 @@
+"""The subcommands: one function each, a few calls into the library, returning the exit code.
+
+What only one of them needs is imported in it, so that the others start sooner.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+
+def train(args: argparse.Namespace) -> int:
+    """Train a network; without arguments, on generated drawings of X and O."""
+    from fastconv.data.sources import SOURCES
+    from fastconv.train.run import CHECKPOINT, Run
+    from fastconv.train.run import train as fit
+
+    names = ("model", "data", "epochs", "batch_size", "lr", "momentum", "weight_decay", "seed")
+    asked = {name: getattr(args, name) for name in (*names, "device")}
+    _check_device(args.device)
+    run = Run(args.output or _free_folder(args.model or "xo_net"))
+    saved = run[CHECKPOINT].exists()
+    # The data first: where they are missing, no folder is left behind.
+    config = run.settle(asked, args.resume)
+    data = SOURCES[config.data].load(args.data_dir or run.data_dir())
+    run.begin(config, args.data_dir)
+    if args.resume:
+        print(f"{'resuming' if saved else 'nothing to resume, starting'} in {run.folder}")
+    print(
+        f"training {config.model} on {len(data[0])} samples of {config.data}, "
+        f"{config.epochs} epochs of batches of {config.batch_size}, seed {config.seed}"
+    )
+    try:
+        history = fit(run, config, data, resume=args.resume)
+    except KeyboardInterrupt:
+        advice = f"to go on: fastconv train --resume --output {run.folder}"
+        raise KeyboardInterrupt(advice) from None
+    accuracy = 100 * history[-1]["val_accuracy"]
+    print(f"{accuracy:.2f} % of {len(data[1])} unseen samples right; saved in {run.folder}")
+    return 0
+
+
+def evaluate(args: argparse.Namespace) -> int:
+    """Measure a trained network on the test split of its data."""
+    from fastconv.train.run import Run
+    from fastconv.train.run import evaluate as measure
+
+    loss, accuracy, count = measure(Run(args.run), args.data_dir)
+    print(f"val_loss {loss:.4f}  val_accuracy {100 * accuracy:.2f} %  ({count} samples)")
+    return 0
+
+
+def predict(args: argparse.Namespace) -> int:
+    """Say what a trained network sees in a picture."""
+    from fastconv.train.predict import predict as look
+    from fastconv.train.run import Run
+
+    for file, probabilities in look(Run(args.run), args.images, args.invert):
+        ranked = sorted(probabilities.items(), key=lambda item: -item[1])
+        print(f"{file}: {ranked[0][0]}")
+        for name, probability in ranked:
+            print(f"  {name}  {100 * probability:6.2f} %")
+    return 0
+
+
+def summary(args: argparse.Namespace) -> int:
+    """Show each layer of a network with its output shape and parameters."""
+    from fastconv.models import MODELS
+    from fastconv.models import summary as describe
+
+    entry = MODELS[args.model]
+    print(f"{args.model}: input {' x '.join(map(str, entry.input_shape))}\n")
+    print(describe(entry.build(), entry.input_shape))
+    return 0
+
+
+def info(args: argparse.Namespace) -> int:
+    """Show versions, instruction set, threads, OpenMP runtime and CUDA."""
+    import platform
+
+    from fastconv.config import get_config
+
+    config = get_config()
+    rows = {
+        "fastconv": config["version"],
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "instruction set": f"{config['isa']} (of {', '.join(config['available_isas'])})",
+        "threads": config["threads"],
+        "OpenMP": f"{config['openmp']} ({config['openmp_library']})",
+        "compiler": config["compiler"],
+        "CUDA": "yes" if config["cuda"] else "not in this build",
+    }
+    for name, value in rows.items():
+        print(f"{name:<17}{value}")
+    return 0
+
+
+def bench(args: argparse.Namespace) -> int:
+    """Measure kernels, alone or beside another library."""
+    from fastconv import bench as implementation
+
+    return implementation.run(args)
+
+
+def _check_device(device: str | None) -> None:
+    if device == "cuda":
+        raise RuntimeError("--device cuda: no CUDA device (fastconv is built without CUDA)")
+
+
+def _free_folder(model: str) -> Path:
+    """runs/<model>-<n> with the first n that is free."""
+    number = 1
+    while (folder := Path("runs", f"{model}-{number}")).exists():
+        number += 1
+    return folder
