@@ -34,11 +34,13 @@ void bind(py::module_& m, const char* name, const char* backward_name) {
   m.def(name, [name](const py::object& x) { return forward(name, kind, x); }, py::arg("x"));
   m.def(
       backward_name,
-      [backward_name](const py::object& grad, const py::object& y) { return backward(backward_name, kind, grad, y); },
+      [backward_name](const py::object& grad, const py::object& y) {
+        return backward(backward_name, kind, grad, y);
+      },
       py::arg("grad"), py::arg("y"));
 }
 
-}  // namespace
+}   // namespace
 
 void bind_activation(py::module_& m) {
   bind<Activation::relu>(m, "relu", "relu_backward");
@@ -46,4 +48,4 @@ void bind_activation(py::module_& m) {
   bind<Activation::tanh>(m, "tanh", "tanh_backward");
 }
 
-}  // namespace fastconv::bindings
+}   // namespace fastconv::bindings

@@ -7,9 +7,7 @@ std::string prefix(Argument a) { return std::string(a.operation) + ": " + a.name
 
 std::string type_name(const py::handle& object) { return Py_TYPE(object.ptr())->tp_name; }
 
-bool is_sequence(const py::handle& object) {
-  return PyTuple_Check(object.ptr()) || PyList_Check(object.ptr());
-}
+bool is_sequence(const py::handle& object) { return PyTuple_Check(object.ptr()) || PyList_Check(object.ptr()); }
 
 bool is_integer(const py::handle& object) {
   return PyLong_Check(object.ptr()) ? !PyBool_Check(object.ptr()) : PyIndex_Check(object.ptr()) != 0;
@@ -42,11 +40,12 @@ T parse_name(Argument a, const py::handle& object, const Name<T> (&names)[count]
 std::pair<int64_t, int64_t> parse_pair(Argument a, const py::handle& object) {
   const Shape pair = parse_shape(a, object);
   if (pair.size() != 2)
-    throw py::value_error(prefix(a) + "has " + std::string(py::repr(object)) + " where (before, after) is expected");
+    throw py::value_error(prefix(a) + "has " + std::string(py::repr(object)) +
+                          " where (before, after) is expected");
   return {pair[0], pair[1]};
 }
 
-}  // namespace
+}   // namespace
 
 int64_t parse_int(Argument a, const py::handle& object) {
   if (!is_integer(object)) throw py::type_error(prefix(a) + "must be an integer, got " + type_name(object));
@@ -62,7 +61,8 @@ int64_t parse_int(Argument a, const py::handle& object) {
 }
 
 Shape parse_shape(Argument a, const py::handle& object) {
-  if (!is_sequence(object)) throw py::type_error(prefix(a) + "must be a tuple of integers, got " + type_name(object));
+  if (!is_sequence(object))
+    throw py::type_error(prefix(a) + "must be a tuple of integers, got " + type_name(object));
   const auto items = py::reinterpret_borrow<py::sequence>(object);
   Shape shape;
   shape.reserve(items.size());
@@ -83,7 +83,8 @@ Shape parse_sizes(Argument a, const py::handle& object, int spatial) {
 Padding parse_padding(Argument a, const py::handle& object, int spatial) {
   Padding padding;
   if (PyUnicode_Check(object.ptr())) {
-    static const Name<Padding::Mode> kNames[] = {{"same", Padding::Mode::same}, {"valid", Padding::Mode::valid}};
+    static const Name<Padding::Mode> kNames[] = {{"same", Padding::Mode::same},
+                                                 {"valid", Padding::Mode::valid}};
     padding.mode = parse_name(a, object, kNames);
     return padding;
   }
@@ -140,4 +141,4 @@ std::optional<MemoryFormat> parse_format(Argument a, const py::handle& object) {
   return parse_name(a, object, kNames, true);
 }
 
-}  // namespace fastconv::bindings
+}   // namespace fastconv::bindings

@@ -9,9 +9,10 @@
 
 namespace fastconv::bindings {
 
-int64_t parse_int(Argument argument, const py::handle& object);               // no bool, no float
-Shape parse_shape(Argument argument, const py::handle& object);               // a tuple or list of integers
-Shape parse_sizes(Argument argument, const py::handle& object, int spatial);  // an integer or `spatial` of them
+int64_t parse_int(Argument argument, const py::handle& object);   // no bool, no float
+Shape parse_shape(Argument argument, const py::handle& object);   // a tuple or list of integers
+Shape parse_sizes(Argument argument, const py::handle& object,
+                  int spatial);   // an integer or `spatial` of them
 // An integer, `spatial` integers, `spatial` pairs (before, after), "same" or "valid".
 Padding parse_padding(Argument argument, const py::handle& object, int spatial);
 
@@ -19,7 +20,7 @@ Activation parse_activation(Argument argument, const py::handle& object);   // N
 Algorithm parse_algorithm(Argument argument, const py::handle& object);
 Reduction parse_reduction(Argument argument, const py::handle& object);
 Pass parse_pass(Argument argument, const py::handle& object);
-DType parse_dtype(Argument argument, const py::handle& object);             // "float32" or "float64"
+DType parse_dtype(Argument argument, const py::handle& object);   // "float32" or "float64"
 std::optional<MemoryFormat> parse_format(Argument argument, const py::handle& object);   // None or a name
 
-}  // namespace fastconv::bindings
+}   // namespace fastconv::bindings

@@ -11,7 +11,7 @@ namespace {
 using py::detail::npy_api;
 using Proxy = py::detail::PyArray_Proxy;
 
-constexpr int kCpu = 1, kCudaHost = 3;   // DLPack device types whose memory the CPU reads
+constexpr int kCpu = 1, kCuda = 2, kCudaHost = 3, kCudaManaged = 13;   // DLPack's device types
 
 const Proxy* proxy(const py::handle& array) { return py::detail::array_proxy(array.ptr()); }
 
@@ -34,22 +34,42 @@ std::optional<DType> dtype_of(const Proxy* array) {
   const auto* descriptor = py::detail::array_descriptor_proxy(array->descr);
   if (descriptor->byteorder == (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '>' : '<')) return std::nullopt;
   switch (descriptor->type_num) {
-    case npy_api::NPY_FLOAT_: return DType::float32;
-    case npy_api::NPY_DOUBLE_: return DType::float64;
-    case npy_api::NPY_INT_: return DType::int32;
-    case npy_api::NPY_LONG_: return sizeof(long) == 8 ? DType::int64 : DType::int32;
-    case npy_api::NPY_LONGLONG_: return DType::int64;
-    default: return std::nullopt;
+    case npy_api::NPY_FLOAT_:
+      return DType::float32;
+    case npy_api::NPY_DOUBLE_:
+      return DType::float64;
+    case npy_api::NPY_INT_:
+      return DType::int32;
+    case npy_api::NPY_LONG_:
+      return sizeof(long) == 8 ? DType::int64 : DType::int32;
+    case npy_api::NPY_LONGLONG_:
+      return DType::int64;
+    default:
+      return std::nullopt;
   }
 }
 
+// Where the array lies as DLPack numbers it; the second is the index of the device.
+std::pair<int, int> dlpack_device(Argument a, const py::object& object) {
+  const py::object device = object.attr("__dlpack_device__")();
+  if (!py::isinstance<py::tuple>(device) || py::len(device) != 2)
+    throw py::type_error(prefix(a) + "has a __dlpack_device__ that gives no pair");
+  const auto pair = py::reinterpret_borrow<py::tuple>(device);
+  return {py::int_(py::object(pair[0])), py::int_(py::object(pair[1]))};
+}
+
 py::object from_dlpack(Argument a, const py::object& object) {
-  const auto device = object.attr("__dlpack_device__")().cast<std::pair<int, int>>();
-  if (device.first != kCpu && device.first != kCudaHost) backend_for({DeviceType::cuda, device.second});
   try {
+    const auto [type, index] = dlpack_device(a, object);
+    if (type == kCuda || type == kCudaManaged) backend_for({DeviceType::cuda, index});
+    if (type != kCpu && type != kCudaHost)
+      throw py::type_error(prefix(a) + "lies on a device that fastconv cannot read (DLPack type " +
+                           std::to_string(type) + ")");
     return py::module_::import("numpy").attr("from_dlpack")(object);
   } catch (py::error_already_set& error) {
-    py::raise_from(error, PyExc_TypeError, (prefix(a) + "cannot be read through DLPack").c_str());
+    if (!error.matches(PyExc_Exception)) throw;   // Ctrl-C
+    const std::string reason = py::str(error.value());
+    py::raise_from(error, PyExc_TypeError, (prefix(a) + "cannot be read through DLPack: " + reason).c_str());
     throw py::error_already_set();
   }
 }
@@ -57,7 +77,8 @@ py::object from_dlpack(Argument a, const py::object& object) {
 // NumPy's own array object for what the caller gave.
 py::object as_numpy(Argument a, const py::object& object) {
   if (npy_api::get().PyArray_Check_(object.ptr())) return object;
-  if (py::hasattr(object, "__dlpack__") && py::hasattr(object, "__dlpack_device__")) return from_dlpack(a, object);
+  if (py::hasattr(object, "__dlpack__") && py::hasattr(object, "__dlpack_device__"))
+    return from_dlpack(a, object);
   const py::module_ numpy = py::module_::import("numpy");
   if (py::isinstance(object, numpy.attr("generic"))) return numpy.attr("asarray")(object);
   throw py::type_error(prefix(a) + "must be a NumPy array or have __dlpack__, got " +
@@ -145,7 +166,7 @@ DType float_dtype(Argument a, const py::object& object, const Array& like) {
   return dtype;
 }
 
-}  // namespace
+}   // namespace
 
 Array read_floats(Argument argument, const py::object& object, std::optional<MemoryFormat> format) {
   py::object array = as_numpy(argument, object);
@@ -179,9 +200,8 @@ Array make_array(DType dtype, const Shape& shape, MemoryFormat format) {
   array.view.shape = shape;
   const int64_t size = itemsize(dtype), bytes = array.view.elements() * size;
   array.view.data = memory::allocate(size_t(bytes));
-  PyObject* capsule = PyCapsule_New(array.view.data, nullptr, [](PyObject* self) {
-    memory::release(PyCapsule_GetPointer(self, nullptr));
-  });
+  PyObject* capsule = PyCapsule_New(
+      array.view.data, nullptr, [](PyObject* self) { memory::release(PyCapsule_GetPointer(self, nullptr)); });
   if (capsule == nullptr) {
     memory::release(array.view.data);
     throw py::error_already_set();
@@ -251,4 +271,4 @@ void check_disjoint(const Array& written, const Array& read) {
     throw py::value_error(prefix(written.argument) + "overlaps " + read.argument.name + " in memory");
 }
 
-}  // namespace fastconv::bindings
+}   // namespace fastconv::bindings

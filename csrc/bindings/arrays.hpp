@@ -27,11 +27,13 @@ struct Array {
   View view;
   py::object owner;
   Argument argument{};
-  const char *begin = nullptr, *end = nullptr;   // the bytes of the caller's own array, even where it was copied
+  const char *begin = nullptr,
+             *end = nullptr;   // the bytes of the caller's own array, even where it was copied
 };
 
 // dtype: float32 or float64. `like`: must have its dtype. `format`: copied where it lies in the other one.
-Array read_floats(Argument argument, const py::object& object, std::optional<MemoryFormat> format = std::nullopt);
+Array read_floats(Argument argument, const py::object& object,
+                  std::optional<MemoryFormat> format = std::nullopt);
 Array read_floats(Argument argument, const py::object& object, const Array& like,
                   std::optional<MemoryFormat> format = std::nullopt);
 std::optional<Array> read_optional_floats(Argument argument, const py::object& object, const Array& like);
@@ -78,4 +80,4 @@ class WithoutGil {
   PyThreadState* state_;
 };
 
-}  // namespace fastconv::bindings
+}   // namespace fastconv::bindings

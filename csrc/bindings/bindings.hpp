@@ -14,4 +14,4 @@ void bind_activation(pybind11::module_& m);
 void bind_loss(pybind11::module_& m);
 void bind_optimizer(pybind11::module_& m);
 
-}  // namespace fastconv::bindings
+}   // namespace fastconv::bindings

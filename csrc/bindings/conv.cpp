@@ -21,15 +21,16 @@ const char* name_of(const ConvProblem& p, Pass pass) {
 
 void check_implemented(const char* op, const Backend& backend, const ConvProblem& p, Pass pass,
                        Algorithm algorithm, const View& source, const View& result) {
-  if (backend.conv_implementation(p, pass, algorithm, source.dtype, source.format, result.format) != nullptr) return;
+  if (backend.conv_implementation(p, pass, algorithm, source.dtype, source.format, result.format) != nullptr)
+    return;
   static const char* const kAlgorithms[] = {"auto", "direct", "winograd"};
   throw py::value_error(std::string(op) + ": algorithm \"" + kAlgorithms[int(algorithm)] +
                         "\" has no implementation for " + describe(p) + " on " + backend.name);
 }
 
-py::array forward(const char* op, const ConvProblem& p, const Array& x, const Array& weight, const py::object& bias,
-                  const py::object& activation, const py::object& algorithm, const py::object& memory_format,
-                  const py::object& out) {
+py::array forward(const char* op, const ConvProblem& p, const Array& x, const Array& weight,
+                  const py::object& bias, const py::object& activation, const py::object& algorithm,
+                  const py::object& memory_format, const py::object& out) {
   const Activation fused = parse_activation({op, "activation"}, activation);
   const Algorithm asked = parse_algorithm({op, "algorithm"}, algorithm);
   const auto format = parse_format({op, "memory_format"}, memory_format);
@@ -52,8 +53,8 @@ py::array backward_input(const char* op, const ConvProblem& p, const Array& grad
   const auto format = parse_format({op, "memory_format"}, memory_format);
   check_shape(op, "grad", grad.view.shape, p.output_shape());
   check_shape(op, "weight", weight.view.shape, p.weight_shape());
-  const Array dx = make_out({op, "out"}, out, grad.view.dtype, p.input_shape(), grad.view.format, format,
-                            {&grad, &weight});
+  const Array dx =
+      make_out({op, "out"}, out, grad.view.dtype, p.input_shape(), grad.view.format, format, {&grad, &weight});
   const Backend& backend = backend_for(grad.view.device);
   check_implemented(op, backend, p, Pass::backward_input, asked, grad.view, dx.view);
   {
@@ -86,13 +87,14 @@ ConvProblem problem(const char* op, const Shape& input, const Shape& weight, con
                     const py::object& padding, const py::object& dilation, const py::object& groups) {
   return make_conv_problem(op, input, weight, parse_sizes({op, "stride"}, stride, kSpatial),
                            parse_padding({op, "padding"}, padding, kSpatial),
-                           parse_sizes({op, "dilation"}, dilation, kSpatial), parse_int({op, "groups"}, groups));
+                           parse_sizes({op, "dilation"}, dilation, kSpatial),
+                           parse_int({op, "groups"}, groups));
 }
 
-py::array conv2d(const py::object& x, const py::object& weight, const py::object& bias, const py::object& stride,
-                 const py::object& padding, const py::object& dilation, const py::object& groups,
-                 const py::object& activation, const py::object& algorithm, const py::object& memory_format,
-                 const py::object& out) {
+py::array conv2d(const py::object& x, const py::object& weight, const py::object& bias,
+                 const py::object& stride, const py::object& padding, const py::object& dilation,
+                 const py::object& groups, const py::object& activation, const py::object& algorithm,
+                 const py::object& memory_format, const py::object& out) {
   const char* op = "conv2d";
   const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
   const ConvProblem p = problem(op, a.view.shape, w.view.shape, stride, padding, dilation, groups);
@@ -105,26 +107,27 @@ py::array conv2d_backward_input(const py::object& grad, const py::object& weight
                                 const py::object& memory_format, const py::object& out) {
   const char* op = "conv2d_backward_input";
   const Array g = read_floats({op, "grad"}, grad), w = read_floats({op, "weight"}, weight, g, kContiguous);
-  const ConvProblem p = problem(op, parse_shape({op, "input_shape"}, input_shape), w.view.shape, stride, padding,
-                                dilation, groups);
+  const ConvProblem p = problem(op, parse_shape({op, "input_shape"}, input_shape), w.view.shape, stride,
+                                padding, dilation, groups);
   return backward_input(op, p, g, w, algorithm, memory_format, out);
 }
 
 Gradients conv2d_backward_weight(const py::object& grad, const py::object& x, const py::object& weight_shape,
-                                 const py::object& stride, const py::object& padding, const py::object& dilation,
-                                 const py::object& groups, bool bias, const py::object& algorithm) {
+                                 const py::object& stride, const py::object& padding,
+                                 const py::object& dilation, const py::object& groups, bool bias,
+                                 const py::object& algorithm) {
   const char* op = "conv2d_backward_weight";
   const Array g = read_floats({op, "grad"}, grad), a = read_floats({op, "x"}, x, g);
-  const ConvProblem p = problem(op, a.view.shape, parse_shape({op, "weight_shape"}, weight_shape), stride, padding,
-                                dilation, groups);
+  const ConvProblem p = problem(op, a.view.shape, parse_shape({op, "weight_shape"}, weight_shape), stride,
+                                padding, dilation, groups);
   return backward_weight(op, p, g, a, bias, algorithm);
 }
 
 // The functions of a problem that was checked before.
 
-py::array conv_forward(const ConvProblem& p, const py::object& x, const py::object& weight, const py::object& bias,
-                       const py::object& activation, const py::object& algorithm, const py::object& memory_format,
-                       const py::object& out) {
+py::array conv_forward(const ConvProblem& p, const py::object& x, const py::object& weight,
+                       const py::object& bias, const py::object& activation, const py::object& algorithm,
+                       const py::object& memory_format, const py::object& out) {
   const char* op = name_of(p, Pass::forward);
   const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
   check_shape(op, "x", a.view.shape, p.input_shape());
@@ -153,35 +156,38 @@ py::typing::Optional<py::str> conv_implementation(const ConvProblem& p, const py
   const char* op = "conv_implementation";
   const char* name = backend_for(Device{}).conv_implementation(
       p, parse_pass({op, "pass"}, pass), parse_algorithm({op, "algorithm"}, algorithm),
-      parse_dtype({op, "dtype"}, dtype), parse_format({op, "source"}, source).value_or(MemoryFormat::contiguous),
+      parse_dtype({op, "dtype"}, dtype),
+      parse_format({op, "source"}, source).value_or(MemoryFormat::contiguous),
       parse_format({op, "result"}, result).value_or(MemoryFormat::contiguous));
   if (name == nullptr) return py::none();
   return py::str(name);
 }
 
-}  // namespace
+}   // namespace
 
 void bind_conv(py::module_& m) {
   const py::object none = py::none();
-  m.def("conv2d", conv2d, py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("stride"), py::arg("padding"),
-        py::arg("dilation"), py::arg("groups"), py::arg("activation"), py::arg("algorithm"),
+  m.def("conv2d", conv2d, py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("stride"),
+        py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("activation"), py::arg("algorithm"),
         py::arg("memory_format"), py::arg("out"));
-  m.def("conv2d_backward_input", conv2d_backward_input, py::arg("grad"), py::arg("weight"), py::arg("input_shape"),
-        py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("algorithm"),
-        py::arg("memory_format"), py::arg("out"));
-  m.def("conv2d_backward_weight", conv2d_backward_weight, py::arg("grad"), py::arg("x"), py::arg("weight_shape"),
-        py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("bias"),
-        py::arg("algorithm"));
+  m.def("conv2d_backward_input", conv2d_backward_input, py::arg("grad"), py::arg("weight"),
+        py::arg("input_shape"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
+        py::arg("algorithm"), py::arg("memory_format"), py::arg("out"));
+  m.def("conv2d_backward_weight", conv2d_backward_weight, py::arg("grad"), py::arg("x"),
+        py::arg("weight_shape"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
+        py::arg("bias"), py::arg("algorithm"));
   m.def("conv_forward", conv_forward, py::arg("problem"), py::arg("x"), py::arg("weight"), py::arg("bias"),
         py::arg("activation"), py::arg("algorithm"), py::arg("memory_format"), py::arg("out"));
   m.def("conv_backward_input", conv_backward_input, py::arg("problem"), py::arg("grad"), py::arg("weight"),
         py::arg("algorithm"), py::arg("memory_format"), py::arg("out"));
   m.def("conv_backward_weight", conv_backward_weight, py::arg("problem"), py::arg("grad"), py::arg("x"),
         py::arg("bias"), py::arg("algorithm"));
-  m.def("conv_implementation", conv_implementation, py::arg("problem"), py::arg("pass"), py::arg("dtype") = "float32",
-        py::arg("source") = "contiguous", py::arg("result") = "contiguous", py::arg("algorithm") = "auto",
-        "Name of the implementation that a call would run, or None where none accepts. source: how the input lies, "
-        "in backward passes the gradient; result: how the result lies, for backward_weight the input.");
+  m.def("conv_implementation", conv_implementation, py::arg("problem"), py::arg("pass_"),
+        py::arg("dtype") = "float32", py::arg("source") = "contiguous", py::arg("result") = "contiguous",
+        py::arg("algorithm") = "auto",
+        "Name of the implementation that a call would run, or None where none accepts.\n\n"
+        "source: how the input lies, in backward passes the gradient;\n"
+        "result: how the result lies, for backward_weight the input.");
 }
 
-}  // namespace fastconv::bindings
+}   // namespace fastconv::bindings

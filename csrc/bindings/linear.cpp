@@ -40,9 +40,7 @@ py::array linear(const py::object& x, const py::object& weight, const py::object
   return to_python(y);
 }
 
-py::array linear_backward_input(const py::object& grad, const py::object& weight) {
-  const char* op = "linear_backward_input";
-  const Array g = read_floats({op, "grad"}, grad, kContiguous), w = read_floats({op, "weight"}, weight, g);
+Array backward_input(const char* op, const Array& g, const Array& w) {
   const Shape &from = g.view.shape, &shape = w.view.shape;
   if (shape.size() == 2 && (from.empty() || from.back() != shape[0]))
     bad_grad(op, from, "(..., " + std::to_string(shape[0]) + ") for weight " + to_string(shape));
@@ -54,13 +52,11 @@ py::array linear_backward_input(const py::object& grad, const py::object& weight
     const WithoutGil unlocked;
     backend.linear_backward_input(p, as_matrix(g.view, p.rows), w.view, as_matrix(dx.view, p.rows));
   }
-  return to_python(dx);
+  return dx;
 }
 
-py::typing::Tuple<py::array, py::typing::Optional<py::array>> linear_backward_weight(const py::object& grad,
-                                                                                     const py::object& x, bool bias) {
-  const char* op = "linear_backward_weight";
-  const Array g = read_floats({op, "grad"}, grad, kContiguous), a = read_floats({op, "x"}, x, g, kContiguous);
+// dw and, where `bias`, db.
+std::pair<py::object, py::object> backward_weight(const char* op, const Array& g, const Array& a, bool bias) {
   const Shape &from = g.view.shape, &input = a.view.shape;
   if (from.empty() || input.empty() || with_last(from, 0) != with_last(input, 0))
     bad_grad(op, from, "(..., out_features) with the leading dimensions of x " + to_string(input));
@@ -72,17 +68,45 @@ py::typing::Tuple<py::array, py::typing::Optional<py::array>> linear_backward_we
   const Backend& backend = backend_for(g.view.device);
   {
     const WithoutGil unlocked;
-    backend.linear_backward_weight(p, as_matrix(g.view, p.rows), as_matrix(a.view, p.rows), dw.view, pointer(db));
+    backend.linear_backward_weight(p, as_matrix(g.view, p.rows), as_matrix(a.view, p.rows), dw.view,
+                                   pointer(db));
   }
-  return py::make_tuple(dw.owner, db ? db->owner : py::none());
+  return {dw.owner, db ? db->owner : py::none()};
 }
 
-}  // namespace
+py::array linear_backward_input(const py::object& grad, const py::object& weight) {
+  const char* op = "linear_backward_input";
+  const Array g = read_floats({op, "grad"}, grad, kContiguous), w = read_floats({op, "weight"}, weight, g);
+  return to_python(backward_input(op, g, w));
+}
+
+py::typing::Tuple<py::array, py::typing::Optional<py::array>> linear_backward_weight(const py::object& grad,
+                                                                                     const py::object& x,
+                                                                                     bool bias) {
+  const char* op = "linear_backward_weight";
+  const Array g = read_floats({op, "grad"}, grad, kContiguous), a = read_floats({op, "x"}, x, g, kContiguous);
+  const auto [dw, db] = backward_weight(op, g, a, bias);
+  return py::make_tuple(dw, db);
+}
+
+py::typing::Tuple<py::array, py::array, py::typing::Optional<py::array>> linear_backward(
+    const py::object& grad, const py::object& x, const py::object& weight, bool bias) {
+  const char* op = "linear_backward";
+  const Array g = read_floats({op, "grad"}, grad, kContiguous), a = read_floats({op, "x"}, x, g, kContiguous),
+              w = read_floats({op, "weight"}, weight, g);
+  make_linear_problem(op, a.view.shape, w.view.shape);
+  const Array dx = backward_input(op, g, w);
+  const auto [dw, db] = backward_weight(op, g, a, bias);
+  return py::make_tuple(dx.owner, dw, db);
+}
+
+}   // namespace
 
 void bind_linear(py::module_& m) {
   m.def("linear", linear, py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("activation"));
   m.def("linear_backward_input", linear_backward_input, py::arg("grad"), py::arg("weight"));
   m.def("linear_backward_weight", linear_backward_weight, py::arg("grad"), py::arg("x"), py::arg("bias"));
+  m.def("linear_backward", linear_backward, py::arg("grad"), py::arg("x"), py::arg("weight"), py::arg("bias"));
 }
 
-}  // namespace fastconv::bindings
+}   // namespace fastconv::bindings

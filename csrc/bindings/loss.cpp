@@ -85,8 +85,8 @@ py::array cross_entropy(const py::object& logits, const py::object& target, cons
   if (bad >= 0) {
     const int64_t value =
         t.view.dtype == DType::int64 ? t.view.as<const int64_t>()[bad] : t.view.as<const int32_t>()[bad];
-    throw py::value_error(std::string(op) + ": target[" + std::to_string(bad) + "] is " + std::to_string(value) +
-                          ", outside [0, " + std::to_string(a.view.shape[1]) + ")");
+    throw py::value_error(std::string(op) + ": target[" + std::to_string(bad) + "] is " +
+                          std::to_string(value) + ", outside [0, " + std::to_string(a.view.shape[1]) + ")");
   }
   return to_python(loss);
 }
@@ -112,8 +112,8 @@ py::array cross_entropy_backward(const py::object& grad, const py::object& logit
 template <bool log>
 void bind_softmax(py::module_& m, const char* name, const char* backward_name) {
   m.def(
-      name, [name](const py::object& x, const py::object& dim) { return softmax(name, log, x, dim); }, py::arg("x"),
-      py::arg("dim"));
+      name, [name](const py::object& x, const py::object& dim) { return softmax(name, log, x, dim); },
+      py::arg("x"), py::arg("dim"));
   m.def(
       backward_name,
       [backward_name](const py::object& grad, const py::object& y, const py::object& dim) {
@@ -122,7 +122,7 @@ void bind_softmax(py::module_& m, const char* name, const char* backward_name) {
       py::arg("grad"), py::arg("y"), py::arg("dim"));
 }
 
-}  // namespace
+}   // namespace
 
 void bind_loss(py::module_& m) {
   bind_softmax<false>(m, "softmax", "softmax_backward");
@@ -132,4 +132,4 @@ void bind_loss(py::module_& m) {
         py::arg("reduction"));
 }
 
-}  // namespace fastconv::bindings
+}   // namespace fastconv::bindings

@@ -1,4 +1,5 @@
 #include <dlfcn.h>
+#include <omp.h>
 #include <pybind11/stl.h>
 
 #if defined(__SSE__)
@@ -15,11 +16,11 @@
 namespace fastconv::bindings {
 namespace {
 
-// Where the OpenMP runtime of this process was loaded from.
+// Where the OpenMP runtime that this module calls was loaded from.
 std::string openmp_library() {
-  const void* symbol = dlsym(RTLD_DEFAULT, "omp_get_max_threads");
   Dl_info info;
-  return symbol != nullptr && dladdr(symbol, &info) != 0 && info.dli_fname != nullptr ? info.dli_fname : "";
+  const bool found = dladdr(reinterpret_cast<const void*>(&omp_get_max_threads), &info) != 0;
+  return found && info.dli_fname != nullptr ? info.dli_fname : "";
 }
 
 py::typing::Dict<py::str, py::object> config() {
@@ -28,11 +29,7 @@ py::typing::Dict<py::str, py::object> config() {
   info["isa"] = cpu::isa();
   info["available_isas"] = cpu::available_isas();
   info["threads"] = cpu::num_threads();
-#if defined(_OPENMP)
   info["openmp"] = _OPENMP;   // year and month of the standard
-#else
-  info["openmp"] = py::none();
-#endif
   info["openmp_library"] = openmp_library();
 #if defined(__clang__)
   info["compiler"] = "Clang " __clang_version__;
@@ -91,8 +88,8 @@ void bind_settings(py::module_& m) {
   m.def("memory_set_poison", memory::set_poison, py::arg("on"));
 }
 
-}  // namespace
-}  // namespace fastconv::bindings
+}   // namespace
+}   // namespace fastconv::bindings
 
 PYBIND11_MODULE(_core, m) {
   using namespace fastconv::bindings;

@@ -18,8 +18,9 @@ Array read_grad(const char* op, const py::object& grad, const InPlace& parameter
   return g;
 }
 
-void sgd_update(const py::object& parameter, const py::object& grad, const py::object& momentum_buffer, double lr,
-                double momentum, double dampening, double weight_decay, bool nesterov, bool first_step) {
+void sgd_update(const py::object& parameter, const py::object& grad, const py::object& momentum_buffer,
+                double lr, double momentum, double dampening, double weight_decay, bool nesterov,
+                bool first_step) {
   const char* op = "sgd_update";
   require(lr >= 0, op, "lr must be at least 0");
   require(momentum >= 0, op, "momentum must be at least 0");
@@ -71,15 +72,15 @@ void adam_update(const py::object& parameter, const py::object& grad, const py::
   second.commit();
 }
 
-}  // namespace
+}   // namespace
 
 void bind_optimizer(py::module_& m) {
-  m.def("sgd_update", sgd_update, py::arg("parameter"), py::arg("grad"), py::arg("momentum_buffer"), py::arg("lr"),
-        py::arg("momentum"), py::arg("dampening"), py::arg("weight_decay"), py::arg("nesterov"),
+  m.def("sgd_update", sgd_update, py::arg("parameter"), py::arg("grad"), py::arg("momentum_buffer"),
+        py::arg("lr"), py::arg("momentum"), py::arg("dampening"), py::arg("weight_decay"), py::arg("nesterov"),
         py::arg("first_step"));
   m.def("adam_update", adam_update, py::arg("parameter"), py::arg("grad"), py::arg("exp_avg"),
         py::arg("exp_avg_sq"), py::arg("step"), py::arg("lr"), py::arg("betas"), py::arg("eps"),
         py::arg("weight_decay"), py::arg("decoupled"));
 }
 
-}  // namespace fastconv::bindings
+}   // namespace fastconv::bindings

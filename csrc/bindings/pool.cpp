@@ -15,7 +15,8 @@ py::typing::Tuple<py::array, py::typing::Optional<py::array>> max_pool2d(
   const Shape kernel = parse_sizes({op, "kernel_size"}, kernel_size, kSpatial);
   const PoolProblem p = make_pool_problem(
       op, a.view.shape, kernel, stride.is_none() ? kernel : parse_sizes({op, "stride"}, stride, kSpatial),
-      parse_sizes({op, "padding"}, padding, kSpatial), parse_sizes({op, "dilation"}, dilation, kSpatial), ceil_mode);
+      parse_sizes({op, "padding"}, padding, kSpatial), parse_sizes({op, "dilation"}, dilation, kSpatial),
+      ceil_mode);
   const Array y = make_array(a.view.dtype, p.output_shape(), a.view.format);
   std::optional<Array> indices;
   if (return_indices) indices = make_array(DType::int64, p.output_shape(), a.view.format);
@@ -27,7 +28,8 @@ py::typing::Tuple<py::array, py::typing::Optional<py::array>> max_pool2d(
   return py::make_tuple(y.owner, indices ? indices->owner : py::none());
 }
 
-py::array max_pool2d_backward(const py::object& grad, const py::object& indices, const py::object& input_shape) {
+py::array max_pool2d_backward(const py::object& grad, const py::object& indices,
+                              const py::object& input_shape) {
   const char* op = "max_pool2d_backward";
   const Array g = read_floats({op, "grad"}, grad), places = read_integers({op, "indices"}, indices);
   const Shape input = parse_shape({op, "input_shape"}, input_shape);
@@ -42,12 +44,13 @@ py::array max_pool2d_backward(const py::object& grad, const py::object& indices,
   return to_python(dx);
 }
 
-}  // namespace
+}   // namespace
 
 void bind_pool(py::module_& m) {
   m.def("max_pool2d", max_pool2d, py::arg("x"), py::arg("kernel_size"), py::arg("stride"), py::arg("padding"),
         py::arg("dilation"), py::arg("ceil_mode"), py::arg("return_indices"));
-  m.def("max_pool2d_backward", max_pool2d_backward, py::arg("grad"), py::arg("indices"), py::arg("input_shape"));
+  m.def("max_pool2d_backward", max_pool2d_backward, py::arg("grad"), py::arg("indices"),
+        py::arg("input_shape"));
 }
 
-}  // namespace fastconv::bindings
+}   // namespace fastconv::bindings

@@ -1,4 +1,4 @@
-// ConvProblem, PoolProblem and LinearProblem as Python objects: immutable, compared and hashed by their descriptor.
+// ConvProblem, PoolProblem and LinearProblem as Python objects: immutable, equal where their descriptors are.
 #include <pybind11/pybind11.h>
 
 #include "bindings/arguments.hpp"
@@ -29,7 +29,8 @@ void common(Class& c, P (*parse)(const std::string&)) {
       .def("__str__", [](const P& p) { return describe(p); })
       .def("__repr__",
            [](const py::object& self) {
-             return std::string(py::str(py::type::of(self).attr("__name__"))) + "('" + describe(self.cast<P>()) + "')";
+             return std::string(py::str(py::type::of(self).attr("__name__"))) + "('" +
+                    describe(self.cast<P>()) + "')";
            })
       .def("__eq__",
            [](const P& p, const py::object& other) {
@@ -56,11 +57,10 @@ ConvProblem conv_problem(const py::object& x_shape, const py::object& weight_sha
                          const std::string& operation) {
   const char* op = operation.c_str();
   const int spatial = spatial_of(operation);
-  return make_conv_problem(op, parse_shape({op, "input shape"}, x_shape),
-                           parse_shape({op, "weight shape"}, weight_shape),
-                           parse_sizes({op, "stride"}, stride, spatial),
-                           parse_padding({op, "padding"}, padding, spatial),
-                           parse_sizes({op, "dilation"}, dilation, spatial), parse_int({op, "groups"}, groups));
+  return make_conv_problem(
+      op, parse_shape({op, "input shape"}, x_shape), parse_shape({op, "weight shape"}, weight_shape),
+      parse_sizes({op, "stride"}, stride, spatial), parse_padding({op, "padding"}, padding, spatial),
+      parse_sizes({op, "dilation"}, dilation, spatial), parse_int({op, "groups"}, groups));
 }
 
 PoolProblem pool_problem(const py::object& x_shape, const py::object& kernel_size, const py::object& stride,
@@ -75,7 +75,7 @@ PoolProblem pool_problem(const py::object& x_shape, const py::object& kernel_siz
                            parse_sizes({op, "dilation"}, dilation, spatial), ceil_mode);
 }
 
-}  // namespace
+}   // namespace
 
 void bind_problems(py::module_& m) {
   py::class_<ConvProblem> conv(m, "ConvProblem", "One convolution: its shapes and parameters, checked.");
@@ -122,23 +122,26 @@ void bind_problems(py::module_& m) {
   linear.def_readonly("rows", &LinearProblem::rows)
       .def_readonly("in_features", &LinearProblem::in_features)
       .def_readonly("out_features", &LinearProblem::out_features)
-      .def_property_readonly("input_shape", [](const LinearProblem& p) { return to_tuple({p.rows, p.in_features}); })
+      .def_property_readonly("input_shape",
+                             [](const LinearProblem& p) { return to_tuple({p.rows, p.in_features}); })
       .def_property_readonly("weight_shape",
                              [](const LinearProblem& p) { return to_tuple({p.out_features, p.in_features}); })
       .def_property_readonly("output_shape",
                              [](const LinearProblem& p) { return to_tuple({p.rows, p.out_features}); });
 
   m.def("conv_problem", conv_problem, py::arg("x_shape"), py::arg("weight_shape"), py::arg("stride") = 1,
-        py::arg("padding") = 0, py::arg("dilation") = 1, py::arg("groups") = 1, py::arg("operation") = "conv2d");
-  m.def("pool_problem", pool_problem, py::arg("x_shape"), py::arg("kernel_size"), py::arg("stride") = py::none(),
-        py::arg("padding") = 0, py::arg("dilation") = 1, py::arg("ceil_mode") = false,
-        py::arg("operation") = "max_pool2d");
-  m.def("linear_problem",
-        [](const py::object& x_shape, const py::object& weight_shape) {
-          return make_linear_problem("linear", parse_shape({"linear", "input shape"}, x_shape),
-                                     parse_shape({"linear", "weight shape"}, weight_shape));
-        },
-        py::arg("x_shape"), py::arg("weight_shape"));
+        py::arg("padding") = 0, py::arg("dilation") = 1, py::arg("groups") = 1,
+        py::arg("operation") = "conv2d");
+  m.def("pool_problem", pool_problem, py::arg("x_shape"), py::arg("kernel_size"),
+        py::arg("stride") = py::none(), py::arg("padding") = 0, py::arg("dilation") = 1,
+        py::arg("ceil_mode") = false, py::arg("operation") = "max_pool2d");
+  m.def(
+      "linear_problem",
+      [](const py::object& x_shape, const py::object& weight_shape) {
+        return make_linear_problem("linear", parse_shape({"linear", "input shape"}, x_shape),
+                                   parse_shape({"linear", "weight shape"}, weight_shape));
+      },
+      py::arg("x_shape"), py::arg("weight_shape"));
   m.def(
       "parse_descriptor",
       [](const std::string& text) -> py::typing::Union<ConvProblem, PoolProblem, LinearProblem> {
@@ -149,4 +152,4 @@ void bind_problems(py::module_& m) {
       py::arg("descriptor"), "The problem that a descriptor names; ValueError says which part is wrong.");
 }
 
-}  // namespace fastconv::bindings
+}   // namespace fastconv::bindings

@@ -11,4 +11,4 @@ const Backend& backend_for(Device device) {
   return *backend;
 }
 
-}  // namespace fastconv
+}   // namespace fastconv

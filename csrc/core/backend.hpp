@@ -1,4 +1,4 @@
-// One function pointer per operation. The bindings validate, allocate results and call; a backend only computes.
+// One function pointer per operation. The bindings validate, allocate results and call; a backend computes.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ struct SgdParameters {
 };
 struct AdamParameters {
   double lr, beta1, beta2, eps, weight_decay;
-  int64_t step;                // counted from 1
-  bool decoupled;              // AdamW: weight decay acts on the parameter, not on the gradient
+  int64_t step;     // counted from 1
+  bool decoupled;   // AdamW: weight decay acts on the parameter, not on the gradient
 };
 
 // Optional arrays are null pointers. Views of one call share device and floating dtype; indices are int64,
@@ -57,7 +57,7 @@ struct Backend {
   void (*softmax_backward)(bool log, int64_t outer, int64_t classes, int64_t inner, const View& grad,
                            const View& y, const View& dx);
 
-  // logits (N, classes), target (N,), loss () or (N,). Targets are checked; the first bad row is returned, else -1.
+  // logits (N, classes), target (N,), loss () or (N,). Targets are checked: returns the first bad row, or -1.
   int64_t (*cross_entropy)(Reduction, const View& logits, const View& target, const View& loss);
   void (*cross_entropy_backward)(Reduction, const View& grad, const View& logits, const View& target,
                                  const View& dlogits);
@@ -74,4 +74,4 @@ const Backend& backend_for(Device device);
 const Backend* cpu_backend();
 const Backend* cuda_backend();   // null where the build has no CUDA (cuda/stub.cpp)
 
-}  // namespace fastconv
+}   // namespace fastconv

@@ -3,7 +3,7 @@
 //   pool     n batch  c channels  ceil 1 for ceil mode
 //   linear   n rows  i in features  o out features
 // and for conv and pool, outermost dimension first:
-//   input d h w   kernel t r s   stride sd sh sw   dilation dd dh dw   padding pd ph pw   padding after qd qh qw
+//   input d h w   kernel t r s   stride sd sh sw   dilation dd dh dw   padding pd ph pw, after qd qh qw
 // d given means 3-D, else h given 2-D, else 1-D with the last name of each group. A missing inner extent
 // equals the outer one of its group (h28 is 28x28). A group left out is 1 for stride (pool: the kernel) and
 // dilation, 0 for padding, and the padding before for the padding after. "p2" and "q2" pad every dimension.
@@ -27,7 +27,8 @@ constexpr Names kPadAfter{"qd", "qh", "qw"};
 
 class Parser {
  public:
-  Parser(const std::string& text, const std::string& prefix) : text_(text), title_("descriptor \"" + text + "\"") {
+  Parser(const std::string& text, const std::string& prefix)
+      : text_(text), title_("descriptor \"" + text + "\"") {
     size_t at = text.rfind(prefix, 0) == 0 ? prefix.size() : 0;
     if (prefix != "conv:" && at == 0) fail("does not begin with \"" + prefix + "\"");
     if (at == text.size()) fail("has no keys");
@@ -135,7 +136,7 @@ void set(int64_t* target, const Shape& values) {
   for (size_t i = 0; i < values.size(); ++i) target[i] = values[i];
 }
 
-}  // namespace
+}   // namespace
 
 std::string describe(const ConvProblem& p) {
   std::string text;
@@ -219,4 +220,4 @@ LinearProblem parse_linear(const std::string& descriptor) {
   return make_linear_problem(parser.title(), {rows, in}, {out, in});
 }
 
-}  // namespace fastconv
+}   // namespace fastconv

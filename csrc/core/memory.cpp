@@ -26,7 +26,8 @@ constexpr int kClasses = ((kMaxBits - kMinBits) << kStepBits) + 1;
 
 class OutOfMemory : public std::bad_alloc {
  public:
-  explicit OutOfMemory(size_t bytes) : message_("fastconv cannot allocate " + std::to_string(bytes) + " bytes") {}
+  explicit OutOfMemory(size_t bytes)
+      : message_("fastconv cannot allocate " + std::to_string(bytes) + " bytes") {}
   const char* what() const noexcept override { return message_.c_str(); }
 
  private:
@@ -118,7 +119,8 @@ class Pool {
       }
     }
     if (header == nullptr) header = fresh(size_class, bytes);
-    if (poison_.load(std::memory_order_relaxed)) std::memset(payload(header), 0xff, header->bytes - sizeof(Header));
+    if (poison_.load(std::memory_order_relaxed))
+      std::memset(payload(header), 0xff, header->bytes - sizeof(Header));
     return payload(header);
   }
 
@@ -227,7 +229,7 @@ Pool& pool() {
   return instance;
 }
 
-}  // namespace
+}   // namespace
 
 void* allocate(size_t bytes) { return pool().allocate(bytes); }
 void release(void* block) noexcept { pool().release(block); }
@@ -238,8 +240,9 @@ int64_t cache_limit() { return pool().limit(); }
 void set_poison(bool on) { pool().set_poison(on); }
 
 void set_cache_limit(int64_t bytes) {
-  if (bytes < 0) throw std::invalid_argument("set_cache_limit: bytes must be at least 0, got " + std::to_string(bytes));
+  if (bytes < 0)
+    throw std::invalid_argument("set_cache_limit: bytes must be at least 0, got " + std::to_string(bytes));
   pool().set_limit(bytes);
 }
 
-}  // namespace fastconv::memory
+}   // namespace fastconv::memory

@@ -85,8 +85,7 @@ void set_parameter(const char* operation, const char* name, const Shape& values,
 void set_padding(const char* operation, const Padding& padding, ConvProblem& p) {
   if (padding.mode == Padding::Mode::same) {
     for (int i = 0; i < p.spatial; ++i) {
-      if (p.stride[i] != 1)
-        fail(operation, "padding=\"same\" needs stride 1, got ", str(p.stride, p.spatial));
+      if (p.stride[i] != 1) fail(operation, "padding=\"same\" needs stride 1, got ", str(p.stride, p.spatial));
       const int64_t total = p.dilation[i] * (p.kernel[i] - 1);
       if (total > kMaxParameter) fail(operation, "padding=\"same\" would add ", str(total), " cells, too many");
       p.pad_before[i] = total / 2;
@@ -123,7 +122,7 @@ void check_not_empty(const char* operation, const Shape& input, int first) {
     if (input[i] == 0) fail(operation, "input ", to_string(input), " is empty; only the batch may be 0");
 }
 
-}  // namespace
+}   // namespace
 
 std::string to_string(const Shape& shape) {
   std::string text = "(";
@@ -243,7 +242,8 @@ PoolProblem make_scatter_problem(const char* operation, const Shape& input, cons
 LinearProblem make_linear_problem(const char* operation, const Shape& input, const Shape& weight) {
   if (input.empty()) fail(operation, "input has shape (), expected (..., in_features)");
   if (weight.size() != 2)
-    fail(operation, "weight has shape ", to_string(weight), ", expected 2 dimensions (out_features, in_features)");
+    fail(operation, "weight has shape ", to_string(weight),
+         ", expected 2 dimensions (out_features, in_features)");
   checked_elements(operation, "input", input);
   checked_elements(operation, "weight", weight);
   if (input.back() != weight[1])
@@ -289,10 +289,10 @@ int64_t PoolProblem::bytes(int64_t itemsize) const {
 int64_t LinearProblem::flops() const { return saturating_product({2, rows, in_features, out_features}); }
 
 int64_t LinearProblem::bytes(int64_t itemsize) const {
-  return saturating_bytes({saturating_product({rows, in_features}),
-                           saturating_product({out_features, in_features}),
-                           saturating_product({rows, out_features})},
-                          itemsize);
+  return saturating_bytes(
+      {saturating_product({rows, in_features}), saturating_product({out_features, in_features}),
+       saturating_product({rows, out_features})},
+      itemsize);
 }
 
-}  // namespace fastconv
+}   // namespace fastconv

@@ -40,8 +40,8 @@ struct ConvProblem {
   Shape weight_shape() const;
   Shape output_shape() const;
   // Counts that do not fit int64 are reported as its largest value.
-  int64_t flops() const;                     // 2 * multiply-adds; the same for all three passes
-  int64_t bytes(int64_t itemsize) const;     // input + weight + output, each touched once
+  int64_t flops() const;                   // 2 * multiply-adds; the same for all three passes
+  int64_t bytes(int64_t itemsize) const;   // input + weight + output, each touched once
 };
 
 // Windows over input (N, C, *input) to output (N, C, *output).
@@ -58,7 +58,7 @@ struct PoolProblem {
 
   Shape input_shape() const;
   Shape output_shape() const;
-  int64_t flops() const;                     // one comparison or addition a window element
+  int64_t flops() const;   // one comparison or addition a window element
   int64_t bytes(int64_t itemsize) const;
 };
 
@@ -70,22 +70,20 @@ struct LinearProblem {
   int64_t bytes(int64_t itemsize) const;
 };
 
-// Validation and shape inference. `operation` ("conv2d") opens every message; std::invalid_argument on bad input.
-// The length of `stride` says how many spatial dimensions the operation has.
+// Validation and shape inference. `operation` ("conv2d") opens every message; std::invalid_argument on bad
+// input. The length of `stride` says how many spatial dimensions the operation has.
 ConvProblem make_conv_problem(const char* operation, const Shape& input, const Shape& weight,
                               const Shape& stride, const Padding& padding, const Shape& dilation,
                               int64_t groups);
 PoolProblem make_pool_problem(const char* operation, const Shape& input, const Shape& kernel,
-                              const Shape& stride, const Shape& padding, const Shape& dilation,
-                              bool ceil_mode);
+                              const Shape& stride, const Shape& padding, const Shape& dilation, bool ceil_mode);
 // For backward passes that know where each output came from: input and output extents, everything else 1.
 PoolProblem make_scatter_problem(const char* operation, const Shape& input, const Shape& output, int spatial);
 // Input (..., in_features): the leading dimensions become rows.
 LinearProblem make_linear_problem(const char* operation, const Shape& input, const Shape& weight);
 
 // `argument` of `operation` must have exactly the shape `expected`.
-void check_shape(const char* operation, const char* argument, const Shape& got,
-                 const Shape& expected);
+void check_shape(const char* operation, const char* argument, const Shape& got, const Shape& expected);
 // Product of a shape; std::invalid_argument where an extent is negative or the product does not fit 63 bits
 // with room for itemsize 16. Empty arrays count too: the product of their other extents has to fit.
 int64_t checked_elements(const char* operation, const char* argument, const Shape& shape);
@@ -102,4 +100,4 @@ ConvProblem parse_conv(const std::string& descriptor);
 PoolProblem parse_pool(const std::string& descriptor);
 LinearProblem parse_linear(const std::string& descriptor);
 
-}  // namespace fastconv
+}   // namespace fastconv

@@ -17,9 +17,7 @@ struct Device {
 // How an (N, C, *spatial) array lies. An array that is both counts as contiguous.
 enum class MemoryFormat : uint8_t { contiguous, channels_last };
 
-constexpr int64_t itemsize(DType dtype) {
-  return dtype == DType::float32 || dtype == DType::int32 ? 4 : 8;
-}
+constexpr int64_t itemsize(DType dtype) { return dtype == DType::float32 || dtype == DType::int32 ? 4 : 8; }
 
 // Kernels receive views that are dense in `format`; strided arrays are copied before (bindings/arrays.hpp).
 struct View {
@@ -40,4 +38,4 @@ struct View {
   }
 };
 
-}  // namespace fastconv
+}   // namespace fastconv

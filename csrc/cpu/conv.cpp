@@ -15,16 +15,22 @@ const CorrelationAlgorithm* const correlations[] = {&channels_last_few, &channel
                                                     &planar_gemm};
 const WeightGradientAlgorithm* const weight_gradients[] = {&weight_dot, &weight_gemm};
 
+constexpr int64_t kFewOutputs = 8;   // half a vector
+
+// What runs, and the memory formats it runs in; where they are not the caller's, arrays are copied.
 struct Choice {
   const CorrelationAlgorithm* algorithm;
-  bool convert;   // the input to the format of the result first
+  MemoryFormat in, out;
 };
 
 Choice choose(const Correlation& c, MemoryFormat in, MemoryFormat out) {
-  for (const bool convert : {false, true})
+  // Channels last, few output channels would leave most of each vector empty; in planes pixels fill it.
+  if (out == MemoryFormat::channels_last && c.groups == 1 && c.out_channels <= kFewOutputs)
+    out = MemoryFormat::contiguous;
+  for (const MemoryFormat from : {in, out})
     for (const CorrelationAlgorithm* algorithm : correlations)
-      if (algorithm->accepts(c, convert ? out : in, out)) return {algorithm, convert};
-  return {nullptr, false};
+      if (algorithm->accepts(c, from, out)) return {algorithm, from, out};
+  return {};
 }
 
 const WeightGradientAlgorithm& choose_gradient(const Correlation& c, MemoryFormat grad, MemoryFormat x) {
@@ -40,22 +46,42 @@ void require(const ConvProblem& problem, Algorithm algorithm) {
 }
 
 template <class T>
-void correlate(const Correlation& c, const View& in, const View& weight, const View* bias, Activation activation,
-               const View& out) {
-  if (c.pixels() == 0) return;
-  const Choice choice = choose(c, in.format, out.format);
-  CorrelationData<T> data = {in.as<const T>(),  in.format,  weight.as<const T>(), bias ? bias->as<const T>() : nullptr,
-                             activation,        out.as<T>(), out.format};
-  const memory::Buffer copy(choice.convert ? size_t(in.elements()) * sizeof(T) : 0);
-  if (choice.convert) {
-    copy_format(data.in, in.format, copy.as<T>(), c.batch, c.in_channels * c.groups, c.h.in * c.w.in);
-    data.in = copy.as<T>();
-    data.in_format = out.format;
-  }
+void run(const CorrelationAlgorithm& algorithm, const Correlation& c, const CorrelationData<T>& data) {
   if constexpr (sizeof(T) == 4)
-    choice.algorithm->run_float(c, data);
+    algorithm.run_float(c, data);
   else
-    choice.algorithm->run_double(c, data);
+    algorithm.run_double(c, data);
+}
+
+// Correlations of one array with one weight that together make one result.
+template <class T>
+void correlate(const std::vector<Correlation>& parts, const View& in, const View& weight, const View* bias,
+               Activation activation, const View& out) {
+  const Correlation& first = parts.front();
+  Choice choice = choose(first, in.format, out.format);
+  for (const Correlation& part : parts)   // one copy of the input serves them all
+    if (choose(part, in.format, choice.out).in != in.format) choice.in = choice.out;
+  const bool copy_in = choice.in != in.format, copy_out = choice.out != out.format;
+  const memory::Buffer in_copy(copy_in ? size_t(in.elements()) * sizeof(T) : 0);
+  const memory::Buffer out_copy(copy_out ? size_t(out.elements()) * sizeof(T) : 0);
+  const CorrelationData<T> data = {copy_in ? in_copy.as<const T>() : in.as<const T>(),
+                                   choice.in,
+                                   weight.as<const T>(),
+                                   bias ? bias->as<const T>() : nullptr,
+                                   activation,
+                                   copy_out ? out_copy.as<T>() : out.as<T>(),
+                                   choice.out};
+  if (copy_in)
+    copy_format(in.as<const T>(), in.format, in_copy.as<T>(), first.batch, first.in_channels * first.groups,
+                first.h.in * first.w.in);
+  const auto reached = [](const Correlation& part) { return part.taps() > 0; };
+  if (!std::all_of(parts.begin(), parts.end(), reached))
+    std::memset(data.out, 0, size_t(out.elements()) * sizeof(T));
+  for (const Correlation& part : parts)
+    if (reached(part) && part.pixels() > 0) run(*choose(part, choice.in, choice.out).algorithm, part, data);
+  if (copy_out)
+    copy_format(out_copy.as<const T>(), choice.out, out.as<T>(), first.batch, first.out_channels * first.groups,
+                first.h.extent * first.w.extent);
 }
 
 template <class T>
@@ -89,20 +115,16 @@ void conv_forward(const ConvProblem& problem, const View& x, const View& weight,
   require(problem, algorithm);
   if (y.elements() == 0) return;
   const auto run = x.dtype == DType::float32 ? correlate<float> : correlate<double>;
-  run(forward_correlation(problem), x, weight, bias, activation, y);
+  run({forward_correlation(problem)}, x, weight, bias, activation, y);
 }
 
 void conv_backward_input(const ConvProblem& problem, const View& grad, const View& weight, Algorithm algorithm,
                          const View& dx) {
   require(problem, algorithm);
   if (dx.elements() == 0) return;
-  const std::vector<Correlation> phases = backward_correlations(problem);
-  const auto reached = [](const Correlation& phase) { return phase.taps() > 0; };
-  if (grad.elements() == 0 || !std::all_of(phases.begin(), phases.end(), reached)) zero(dx);
-  if (grad.elements() == 0) return;
+  if (grad.elements() == 0) return zero(dx);
   const auto run = grad.dtype == DType::float32 ? correlate<float> : correlate<double>;
-  for (const Correlation& phase : phases)
-    if (reached(phase)) run(phase, grad, weight, nullptr, Activation::none, dx);
+  run(backward_correlations(problem), grad, weight, nullptr, Activation::none, dx);
 }
 
 void conv_backward_weight(const ConvProblem& problem, const View& grad, const View& x, Algorithm algorithm,

@@ -4,6 +4,10 @@
 #include <pthread.h>
 #include <sched.h>
 
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -55,6 +59,24 @@ std::atomic<int>& thread_count() {
 std::atomic<bool> forked{false};
 [[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 
+// Within its scope a worker flushes denormals exactly as the calling thread does; otherwise the bits of a result
+// would depend on who computed which chunk.
+class FloatMode {
+#if defined(__SSE__)
+ public:
+  static unsigned current() { return _mm_getcsr(); }
+  explicit FloatMode(unsigned callers) : own_(_mm_getcsr()) { _mm_setcsr(callers); }
+  ~FloatMode() { _mm_setcsr(own_); }
+
+ private:
+  const unsigned own_;
+#else
+ public:
+  static unsigned current() { return 0; }
+  explicit FloatMode(unsigned) {}
+#endif
+};
+
 }  // namespace
 
 int num_threads() { return forked ? 1 : thread_count().load(std::memory_order_relaxed); }
@@ -76,8 +98,10 @@ void run(int64_t chunks, void (*body)(void*, int64_t), void* context) {
   }
   std::atomic<int64_t> next{0};
   std::exception_ptr error;
+  const unsigned mode = FloatMode::current();
 #pragma omp parallel num_threads(threads)
   {
+    const FloatMode scope(mode);
     try {
       for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) body(context, i);
     } catch (...) {

@@ -5,4 +5,4 @@ namespace fastconv {
 
 const Backend* cuda_backend() { return nullptr; }
 
-}  // namespace fastconv
+}   // namespace fastconv

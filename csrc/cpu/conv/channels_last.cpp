@@ -46,21 +46,31 @@ Partition partition(const Correlation& c, int64_t panel) {
 // Panels [group][panel][tap row][tap][channel][panel width]; the last panel of a group is as wide as it must be.
 template <class T>
 void pack_weight(const Correlation& c, const T* weight, int64_t panel, int64_t lanes, T* packed) {
-  const int64_t panels = div_up(c.out_channels, panel);
-  const int64_t split = panels * c.groups < kChunks ? c.h.taps : 1;
-  parallel_for(c.groups * panels * split, [&](int64_t task) {
-    const int64_t g = task / split / panels, j = task / split % panels;
+  const int64_t panels = div_up(c.out_channels, panel), depth = c.depth();
+  // A forward weight's rows lie in order (channel, tap row, tap): squares of it are transposed in registers.
+  const bool rows = c.weight_w == 1 && c.weight_h == c.w.taps && c.weight_in == c.taps();
+  const int64_t slices = std::clamp<int64_t>(kChunks / (panels * c.groups), 1, c.in_channels);
+  parallel_for(c.groups * panels * slices, [&](int64_t task) {
+    const int64_t block = task / slices, j = block % panels;
     const int64_t width = std::min(panel, c.out_channels - j * panel), padded = round_up(width, lanes);
-    const int64_t r0 = part_begin(c.h.taps, split, task % split);
-    const int64_t r1 = part_begin(c.h.taps, split, task % split + 1);
-    T* to = packed + (g * panels + j) * c.depth() * panel + r0 * c.w.taps * c.in_channels * padded;
-    const T* from = weight + c.weight_base + g * c.weight_group + j * panel * c.weight_out;
-    for (int64_t r = r0; r < r1; ++r)
-      for (int64_t s = 0; s < c.w.taps; ++s)
-        for (int64_t i = 0; i < c.in_channels; ++i, to += padded) {
+    const int64_t i0 = part_begin(c.in_channels, slices, task % slices);
+    const int64_t i1 = part_begin(c.in_channels, slices, task % slices + 1);
+    T* to = packed + block * depth * panel;
+    const T* from = weight + c.weight_base + block / panels * c.weight_group + j * panel * c.weight_out;
+    std::vector<ptrdiff_t> at;   // rows of the panel, in the order (channel, tap row, tap)
+    for (int64_t i = i0; i < i1; ++i)
+      for (int64_t t = 0; t < c.taps(); ++t) at.push_back((t * c.in_channels + i) * padded);
+    if (width < padded)
+      for (const ptrdiff_t row : at) std::memset(to + row, 0, size_t(padded) * sizeof(T));
+    if (rows)
+      return kernels<T>().pack.transpose_rows(from + i0 * c.taps(), c.weight_out, to, at.data(), width,
+                                              (i1 - i0) * c.taps());
+    const ptrdiff_t* row = at.data();
+    for (int64_t i = i0; i < i1; ++i)
+      for (int64_t r = 0; r < c.h.taps; ++r)
+        for (int64_t s = 0; s < c.w.taps; ++s, ++row) {
           const T* w = from + i * c.weight_in + r * c.weight_h + s * c.weight_w;
-          for (int64_t k = 0; k < width; ++k) to[k] = w[k * c.weight_out];
-          for (int64_t k = width; k < padded; ++k) to[k] = 0;
+          for (int64_t k = 0; k < width; ++k) to[*row + k] = w[k * c.weight_out];
         }
   });
 }

@@ -139,15 +139,19 @@ void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
       }
     }
   }
-  Vec<T> sums[MR * NV];
+  // Fold `lanes` sums at a time.
+  T sums[(MR * NV + lanes - 1) / lanes * lanes];
+#pragma GCC unroll 8
+  for (int k = 0; k < MR * NV; k += lanes) {
+    Vec<T> part[lanes];
 #pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i)
-    for (int j = 0; j < NV; ++j) sums[i * NV + j] = acc[i][j];
-#pragma GCC unroll 1
+    for (int i = 0; i < lanes; ++i)
+      part[i] = k + i < MR * NV ? acc[(k + i) / NV][(k + i) % NV] : zero<T>();
+    store(sums + k, sums_of<T>(part));
+  }
   for (int k = 0; k < MR * NV; ++k) {
     T& c = args.c[(m + k / NV) * args.c_stride + n + k % NV];
-    const T sum = reduce_add<T>(sums[k]);
-    c = args.accumulate ? c + sum : sum;
+    c = args.accumulate ? c + sums[k] : sums[k];
   }
 }
 

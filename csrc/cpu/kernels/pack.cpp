@@ -5,42 +5,22 @@
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
 
-#if defined(__clang__)
-#define FASTCONV_SHUFFLE2(T, a, b, mask) shuffle_lanes<T>(a, b, mask)
-template <class T>
-FASTCONV_INLINE Vec<T> shuffle_lanes(Vec<T> a, Vec<T> b, Mask<T> mask) {
-  Vec<T> out{};
-  for (int i = 0; i < kLanes<T>; ++i) out[i] = mask[i] < kLanes<T> ? a[mask[i]] : b[mask[i] - kLanes<T>];
-  return out;
-}
-#else
-#define FASTCONV_SHUFFLE2(T, a, b, mask) __builtin_shuffle(a, b, mask)
-#endif
-
-// A square of kLanes x kLanes in registers: log2(lanes) rounds that swap the off-diagonal blocks.
-template <class T>
+// A square of kLanes x kLanes in registers: log2(lanes) rounds that exchange the off-diagonal blocks.
+template <class T, int s = 1>
 FASTCONV_INLINE void transpose_square(Vec<T>* v) {
   constexpr int lanes = kLanes<T>;
-#pragma GCC unroll 4
-  for (int s = 1; s < lanes; s *= 2) {
-    Mask<T> low{}, high{};
-    for (int j = 0; j < lanes; ++j) {
-      low[j] = (j & s) ? lanes + j - s : j;
-      high[j] = (j & s) ? lanes + j : j + s;
-    }
+  if constexpr (s < lanes) {
 #pragma GCC unroll 16
-    for (int i = 0; i < lanes; ++i) {
-      if (i & s) continue;
-      const Vec<T> a = v[i], b = v[i + s];
-      v[i] = FASTCONV_SHUFFLE2(T, a, b, low);
-      v[i + s] = FASTCONV_SHUFFLE2(T, a, b, high);
-    }
+    for (int i = 0; i < lanes; ++i)
+      if (!(i & s)) exchange<T, s>(v[i], v[i + s], v[i], v[i + s]);
+    transpose_square<T, 2 * s>(v);
   }
 }
 
-template <class T>
-void transpose(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int64_t rows,
-               int64_t columns) {
+// dst_row(j) says where row j of the result begins.
+template <class T, class Row>
+FASTCONV_INLINE void transpose_to(const T* src, ptrdiff_t src_stride, T* dst, Row dst_row, int64_t rows,
+                                  int64_t columns) {
   constexpr int lanes = kLanes<T>;
   int64_t i = 0;
   for (; i + lanes <= rows; i += lanes) {
@@ -51,13 +31,25 @@ void transpose(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride,
       for (int k = 0; k < lanes; ++k) v[k] = load(src + (i + k) * src_stride + j);
       transpose_square<T>(v);
 #pragma GCC unroll 16
-      for (int k = 0; k < lanes; ++k) store(dst + (j + k) * dst_stride + i, v[k]);
+      for (int k = 0; k < lanes; ++k) store(dst + dst_row(j + k) + i, v[k]);
     }
     for (; j < columns; ++j)
-      for (int k = 0; k < lanes; ++k) dst[j * dst_stride + i + k] = src[(i + k) * src_stride + j];
+      for (int k = 0; k < lanes; ++k) dst[dst_row(j) + i + k] = src[(i + k) * src_stride + j];
   }
   for (; i < rows; ++i)
-    for (int64_t j = 0; j < columns; ++j) dst[j * dst_stride + i] = src[i * src_stride + j];
+    for (int64_t j = 0; j < columns; ++j) dst[dst_row(j) + i] = src[i * src_stride + j];
+}
+
+template <class T>
+void transpose(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int64_t rows,
+               int64_t columns) {
+  transpose_to(src, src_stride, dst, [=](int64_t j) { return j * dst_stride; }, rows, columns);
+}
+
+template <class T>
+void transpose_rows(const T* src, ptrdiff_t src_stride, T* dst, const ptrdiff_t* dst_rows, int64_t rows,
+                    int64_t columns) {
+  transpose_to(src, src_stride, dst, [=](int64_t j) { return dst_rows[j]; }, rows, columns);
 }
 
 template <class T>
@@ -134,7 +126,7 @@ T sum(const T* src, int64_t n) {
 
 template <class T>
 PackKernels<T> pack_kernels() {
-  return {transpose<T>, copy<T>, gather<T>, add_rows<T>, sum<T>};
+  return {transpose<T>, transpose_rows<T>, copy<T>, gather<T>, add_rows<T>, sum<T>};
 }
 template PackKernels<float> pack_kernels();
 template PackKernels<double> pack_kernels();

@@ -17,6 +17,9 @@ struct PackKernels {
   // dst[j * dst_stride + i] = src[i * src_stride + j] for i < rows, j < columns.
   void (*transpose)(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int64_t rows,
                     int64_t columns);
+  // The same with row j of the result at dst + dst_rows[j].
+  void (*transpose_rows)(const T* src, ptrdiff_t src_stride, T* dst, const ptrdiff_t* dst_rows, int64_t rows,
+                         int64_t columns);
   // dst[i * dst_stride + j] = src[i * src_stride + j] for j < columns, zero for columns <= j < width.
   void (*copy)(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int64_t rows, int64_t columns,
                int64_t width);

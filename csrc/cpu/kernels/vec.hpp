@@ -119,6 +119,44 @@ FASTCONV_INLINE Vec<T> select(Mask<T> condition, Vec<T> yes, Vec<T> no) {
   return condition ? yes : no;
 }
 
+// Round `s` (a power of two) of exchanging blocks between two vectors, seen as two rows of a matrix:
+// low takes a's even and b's even blocks of s lanes, high the odd ones.
+template <class T, int s>
+FASTCONV_INLINE void exchange(Vec<T> a, Vec<T> b, Vec<T>& low, Vec<T>& high) {
+  constexpr int lanes = kLanes<T>;
+#if defined(__clang__)
+  for (int j = 0; j < lanes; ++j) {
+    low[j] = (j & s) ? b[j - s] : a[j];
+    high[j] = (j & s) ? b[j] : a[j + s];
+  }
+#else
+  Mask<T> even{}, odd{};
+  for (int j = 0; j < lanes; ++j) {
+    even[j] = (j & s) ? lanes + j - s : j;
+    odd[j] = (j & s) ? lanes + j : j + s;
+  }
+  low = __builtin_shuffle(a, b, even);
+  high = __builtin_shuffle(a, b, odd);
+#endif
+}
+
+// Lane i of the result is the sum of the lanes of v[i], 0 <= i < kLanes, in a fixed pairwise order.
+template <class T, int s = 1>
+FASTCONV_INLINE Vec<T> sums_of(Vec<T>* v) {
+  constexpr int left = kLanes<T> / s;
+  if constexpr (left == 1) {
+    return v[0];
+  } else {
+#pragma GCC unroll 16
+    for (int i = 0; i < left / 2; ++i) {
+      Vec<T> low, high;
+      exchange<T, s>(v[2 * i], v[2 * i + 1], low, high);
+      v[i] = low + high;
+    }
+    return sums_of<T, 2 * s>(v);
+  }
+}
+
 // Sum of the lanes in a fixed pairwise order.
 template <class T>
 FASTCONV_INLINE T reduce_add(Vec<T> v) {
