@@ -246,6 +246,8 @@ def test_drawings_of_none() -> None:
     assert images.shape == (0, 1, 28, 28) and labels.shape == (0,)
     with pytest.raises(ValueError, match="count must not be negative, got -1"):
         draw(-1)
+    with pytest.raises(ValueError, match=r"seed must be in \[0, 2\*\*64\), got -1"):
+        draw(1, seed=-1)
 
 
 # --- dataset -------------------------------------------------------------------------------------
@@ -342,13 +344,15 @@ def test_prefetch_changes_nothing(batch_size: int) -> None:
     assert runs[0] == runs[1] == runs[2]
 
 
-def test_the_order_is_fixed_by_seed_and_epoch() -> None:
-    words = np.random.Philox(key=[7, 1], counter=[0, 0, 0, 1]).random_raw(10)
-    loader = loader_of(10, 10, seed=7)
+@pytest.mark.parametrize("seed", [7, 2**63, 2**64 - 1])
+def test_the_order_is_fixed_by_seed_and_epoch(seed: int) -> None:
+    key = np.array([seed, 1], np.uint64)
+    words = np.random.Philox(key=key, counter=[0, 0, 0, 1]).random_raw(10)
+    loader = loader_of(10, 10, seed=seed)
     list(loader)
     assert labels_of(loader) == [np.argsort(words).tolist()]
-    assert labels_of(loader_of(seed=7)) == labels_of(loader_of(seed=7))
-    assert labels_of(loader_of(seed=7)) != labels_of(loader_of(seed=8))
+    assert labels_of(loader_of(seed=seed)) == labels_of(loader_of(seed=seed))
+    assert labels_of(loader_of(seed=seed)) != labels_of(loader_of(seed=seed - 1))
 
 
 @pytest.mark.parametrize("prefetch", [0, 2])

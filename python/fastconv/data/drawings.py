@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 
 from fastconv.data.dataset import ArrayDataset
+from fastconv.data.words import DRAWINGS, words
 
 SIZE = 28
 CLASSES = ("X", "O")
 
 _CHUNK = 1024
-_STREAM = 2  # the Philox counter's top word: apart from the loader's and the models' numbers
 
 
 def drawings(
@@ -35,10 +35,8 @@ def draw(count: int, seed: int = 0, split: int = 0) -> tuple[np.ndarray, np.ndar
     """`count` drawings: images float32 (count, 1, 28, 28) in -1..1 and labels int64 (count,)."""
     if count < 0:
         raise ValueError(f"draw: count must not be negative, got {count}")
-    philox = np.random.Philox(key=[seed, split], counter=[0, 0, 0, _STREAM])
-    # Uniform numbers in [0, 1) from the top 53 bits: fixed by the generator's definition alone.
-    words = philox.random_raw(count * _NUMBERS).reshape(count, _NUMBERS)
-    numbers = (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    raw = words(count * _NUMBERS, DRAWINGS, seed, split).reshape(count, _NUMBERS)
+    numbers = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53  # uniform in [0, 1)
     labels = (numbers[:, 0] < 0.5).astype(np.int64)
     images = np.empty((count, 1, SIZE, SIZE), np.float32)
     for start in range(0, count, _CHUNK):

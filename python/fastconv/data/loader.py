@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastconv.data.dataset import ArrayDataset
+from fastconv.data.words import ORDER, words
 
 if TYPE_CHECKING:
     from fastconv.tensor import Tensor
 
-_STREAM = 1  # the Philox counter's top word: apart from the drawings' and the models' numbers
 _GROUP_ROWS = 512  # rows gathered at once: a few hundred KB, and one hand-over for many batches
 
 Rows = tuple[np.ndarray, ...]
@@ -99,9 +99,8 @@ class DataLoader:
 
 
 def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:
-    """0..count-1 in the order of `count` Philox words, the same for every version of NumPy."""
-    words = np.random.Philox(key=[seed, epoch], counter=[0, 0, 0, _STREAM]).random_raw(count)
-    return np.argsort(words, kind="stable")
+    """0..count-1 in the order of `count` random words."""
+    return np.argsort(words(count, ORDER, seed, epoch), kind="stable")
 
 
 def _ahead(
