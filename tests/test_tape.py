@@ -198,7 +198,6 @@ def run():
         y = fc.cat([y, fc.ones(1, requires_grad=True)])[1:]
     del y
 
-run()
 threading.stack_size(256 * 1024)
 thread = threading.Thread(target=run)
 thread.start()

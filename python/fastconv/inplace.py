@@ -32,6 +32,13 @@ def _adopt(x: Tensor, result: Tensor) -> None:
     x._requires_grad = True
 
 
+def _snapshot(x: Tensor) -> Tensor:
+    """A copy at the same place of the graph."""
+    copy = Tensor(x._data.copy())
+    copy._node, copy._requires_grad = x._node, x._requires_grad
+    return copy
+
+
 def update(
     x: Tensor,
     operation: str,
@@ -43,12 +50,14 @@ def update(
     a, b = operands(operation, x, other)
     if np.broadcast_shapes(a.shape, b.shape) != a.shape:
         raise ValueError(f"{operation}: shape {b.shape} cannot be broadcast to {a.shape}")
-    if recording(x, other) is None:
+    needs = recording(x, other)
+    if needs is None:
         ufunc(a, b, out=a)
         x._version.count += 1
         return x
     _check_recordable(x, operation)
-    result = recorded(x, other)
+    # The gradient of the other operand may need the values that are overwritten here.
+    result = recorded(_snapshot(x) if needs[1] else x, other)
     a[...] = result._data
     _adopt(x, result)
     return x
