@@ -74,5 +74,4 @@ def linear_backward(
 
     Arguments and errors are those of ``linear_backward_input`` and ``linear_backward_weight``.
     """
-    dw, db = _core.linear_backward_weight(grad, x, bias)
-    return _core.linear_backward_input(grad, weight), dw, db
+    return _core.linear_backward(grad, x, weight, bias)

@@ -1,0 +1,351 @@
+"""
+Compiled kernels behind fastconv.ops. Arguments are positional there and checked here.
+"""
+
+from __future__ import annotations
+
+import typing
+
+import numpy
+
+__all__: list[str] = [
+    "ConvProblem",
+    "LinearProblem",
+    "PoolProblem",
+    "adam_update",
+    "config",
+    "conv2d",
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "conv_backward_input",
+    "conv_backward_weight",
+    "conv_forward",
+    "conv_implementation",
+    "conv_problem",
+    "cross_entropy",
+    "cross_entropy_backward",
+    "get_num_threads",
+    "isa",
+    "linear",
+    "linear_backward",
+    "linear_backward_input",
+    "linear_backward_weight",
+    "linear_problem",
+    "log_softmax",
+    "log_softmax_backward",
+    "max_pool2d",
+    "max_pool2d_backward",
+    "memory_release_cached",
+    "memory_reset_peak",
+    "memory_set_cache_limit",
+    "memory_set_poison",
+    "memory_stats",
+    "parse_descriptor",
+    "pool_problem",
+    "relu",
+    "relu_backward",
+    "set_flush_denormal",
+    "set_num_threads",
+    "sgd_update",
+    "sigmoid",
+    "sigmoid_backward",
+    "softmax",
+    "softmax_backward",
+    "tanh",
+    "tanh_backward",
+]
+
+class ConvProblem:
+    """
+    One convolution: its shapes and parameters, checked.
+    """
+    def __eq__(self, arg0: typing.Any) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __init__(self, descriptor: str) -> None:
+        """
+        From its descriptor, the text that str() gives.
+        """
+    def __reduce__(self) -> tuple[type, tuple[str]]: ...
+    def __repr__(self) -> str: ...
+    def __str__(self) -> str: ...
+    def bytes(self, itemsize: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Bytes of input, weight and output, each touched once.
+        """
+    @property
+    def batch(self) -> int: ...
+    @property
+    def dilation(self) -> tuple[int, ...]: ...
+    @property
+    def flops(self) -> int: ...
+    @property
+    def groups(self) -> int: ...
+    @property
+    def in_channels(self) -> int: ...
+    @property
+    def input(self) -> tuple[int, ...]: ...
+    @property
+    def input_shape(self) -> tuple[int, ...]: ...
+    @property
+    def kernel(self) -> tuple[int, ...]: ...
+    @property
+    def out_channels(self) -> int: ...
+    @property
+    def output(self) -> tuple[int, ...]: ...
+    @property
+    def output_shape(self) -> tuple[int, ...]: ...
+    @property
+    def padding(self) -> tuple[tuple[int, int], ...]:
+        """
+        A pair (before, after) for each spatial dimension.
+        """
+    @property
+    def stride(self) -> tuple[int, ...]: ...
+    @property
+    def weight_shape(self) -> tuple[int, ...]: ...
+
+class PoolProblem:
+    """
+    One pooling: its shapes and parameters, checked.
+    """
+    def __eq__(self, arg0: typing.Any) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __init__(self, descriptor: str) -> None:
+        """
+        From its descriptor, the text that str() gives.
+        """
+    def __reduce__(self) -> tuple[type, tuple[str]]: ...
+    def __repr__(self) -> str: ...
+    def __str__(self) -> str: ...
+    def bytes(self, itemsize: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Bytes of input, weight and output, each touched once.
+        """
+    @property
+    def batch(self) -> int: ...
+    @property
+    def ceil_mode(self) -> bool: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def dilation(self) -> tuple[int, ...]: ...
+    @property
+    def flops(self) -> int: ...
+    @property
+    def input(self) -> tuple[int, ...]: ...
+    @property
+    def input_shape(self) -> tuple[int, ...]: ...
+    @property
+    def kernel(self) -> tuple[int, ...]: ...
+    @property
+    def output(self) -> tuple[int, ...]: ...
+    @property
+    def output_shape(self) -> tuple[int, ...]: ...
+    @property
+    def padding(self) -> tuple[int, ...]: ...
+    @property
+    def stride(self) -> tuple[int, ...]: ...
+
+class LinearProblem:
+    """
+    One fully connected layer: its extents.
+    """
+    def __eq__(self, arg0: typing.Any) -> bool: ...
+    def __hash__(self) -> int: ...
+    def __init__(self, descriptor: str) -> None:
+        """
+        From its descriptor, the text that str() gives.
+        """
+    def __reduce__(self) -> tuple[type, tuple[str]]: ...
+    def __repr__(self) -> str: ...
+    def __str__(self) -> str: ...
+    def bytes(self, itemsize: typing.SupportsInt | typing.SupportsIndex) -> int:
+        """
+        Bytes of input, weight and output, each touched once.
+        """
+    @property
+    def flops(self) -> int: ...
+    @property
+    def in_features(self) -> int: ...
+    @property
+    def input_shape(self) -> tuple[int, ...]: ...
+    @property
+    def out_features(self) -> int: ...
+    @property
+    def output_shape(self) -> tuple[int, ...]: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def weight_shape(self) -> tuple[int, ...]: ...
+
+def adam_update(
+    parameter: typing.Any,
+    grad: typing.Any,
+    exp_avg: typing.Any,
+    exp_avg_sq: typing.Any,
+    step: typing.Any,
+    lr: typing.SupportsFloat | typing.SupportsIndex,
+    betas: tuple[
+        typing.SupportsFloat | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex
+    ],
+    eps: typing.SupportsFloat | typing.SupportsIndex,
+    weight_decay: typing.SupportsFloat | typing.SupportsIndex,
+    decoupled: bool,
+) -> None: ...
+def config() -> dict[str, typing.Any]: ...
+def conv2d(
+    x: typing.Any,
+    weight: typing.Any,
+    bias: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    dilation: typing.Any,
+    groups: typing.Any,
+    activation: typing.Any,
+    algorithm: typing.Any,
+    memory_format: typing.Any,
+    out: typing.Any,
+) -> numpy.ndarray: ...
+def conv2d_backward_input(
+    grad: typing.Any,
+    weight: typing.Any,
+    input_shape: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    dilation: typing.Any,
+    groups: typing.Any,
+    algorithm: typing.Any,
+    memory_format: typing.Any,
+    out: typing.Any,
+) -> numpy.ndarray: ...
+def conv2d_backward_weight(
+    grad: typing.Any,
+    x: typing.Any,
+    weight_shape: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    dilation: typing.Any,
+    groups: typing.Any,
+    bias: bool,
+    algorithm: typing.Any,
+) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
+def conv_backward_input(
+    problem: ConvProblem,
+    grad: typing.Any,
+    weight: typing.Any,
+    algorithm: typing.Any,
+    memory_format: typing.Any,
+    out: typing.Any,
+) -> numpy.ndarray: ...
+def conv_backward_weight(
+    problem: ConvProblem, grad: typing.Any, x: typing.Any, bias: bool, algorithm: typing.Any
+) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
+def conv_forward(
+    problem: ConvProblem,
+    x: typing.Any,
+    weight: typing.Any,
+    bias: typing.Any,
+    activation: typing.Any,
+    algorithm: typing.Any,
+    memory_format: typing.Any,
+    out: typing.Any,
+) -> numpy.ndarray: ...
+def conv_implementation(
+    problem: ConvProblem,
+    pass_: typing.Any,
+    dtype: typing.Any = "float32",
+    source: typing.Any = "contiguous",
+    result: typing.Any = "contiguous",
+    algorithm: typing.Any = "auto",
+) -> str | None:
+    """
+    Name of the implementation that a call would run, or None where none accepts.
+
+    source: how the input lies, in backward passes the gradient;
+    result: how the result lies, for backward_weight the input.
+    """
+
+def conv_problem(
+    x_shape: typing.Any,
+    weight_shape: typing.Any,
+    stride: typing.Any = 1,
+    padding: typing.Any = 0,
+    dilation: typing.Any = 1,
+    groups: typing.Any = 1,
+    operation: str = "conv2d",
+) -> ConvProblem: ...
+def cross_entropy(
+    logits: typing.Any, target: typing.Any, reduction: typing.Any
+) -> numpy.ndarray: ...
+def cross_entropy_backward(
+    grad: typing.Any, logits: typing.Any, target: typing.Any, reduction: typing.Any
+) -> numpy.ndarray: ...
+def get_num_threads() -> int: ...
+def isa() -> str: ...
+def linear(
+    x: typing.Any, weight: typing.Any, bias: typing.Any, activation: typing.Any
+) -> numpy.ndarray: ...
+def linear_backward(
+    grad: typing.Any, x: typing.Any, weight: typing.Any, bias: bool
+) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray | None]: ...
+def linear_backward_input(grad: typing.Any, weight: typing.Any) -> numpy.ndarray: ...
+def linear_backward_weight(
+    grad: typing.Any, x: typing.Any, bias: bool
+) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
+def linear_problem(x_shape: typing.Any, weight_shape: typing.Any) -> LinearProblem: ...
+def log_softmax(x: typing.Any, dim: typing.Any) -> numpy.ndarray: ...
+def log_softmax_backward(grad: typing.Any, y: typing.Any, dim: typing.Any) -> numpy.ndarray: ...
+def max_pool2d(
+    x: typing.Any,
+    kernel_size: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    dilation: typing.Any,
+    ceil_mode: bool,
+    return_indices: bool,
+) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
+def max_pool2d_backward(
+    grad: typing.Any, indices: typing.Any, input_shape: typing.Any
+) -> numpy.ndarray: ...
+def memory_release_cached() -> None: ...
+def memory_reset_peak() -> None: ...
+def memory_set_cache_limit(bytes: typing.Any) -> None: ...
+def memory_set_poison(on: bool) -> None: ...
+def memory_stats() -> dict[str, int]: ...
+def parse_descriptor(descriptor: str) -> ConvProblem | PoolProblem | LinearProblem:
+    """
+    The problem that a descriptor names; ValueError says which part is wrong.
+    """
+
+def pool_problem(
+    x_shape: typing.Any,
+    kernel_size: typing.Any,
+    stride: typing.Any = None,
+    padding: typing.Any = 0,
+    dilation: typing.Any = 1,
+    ceil_mode: bool = False,
+    operation: str = "max_pool2d",
+) -> PoolProblem: ...
+def relu(x: typing.Any) -> numpy.ndarray: ...
+def relu_backward(grad: typing.Any, y: typing.Any) -> numpy.ndarray: ...
+def set_flush_denormal(mode: bool) -> bool: ...
+def set_num_threads(count: typing.Any) -> None: ...
+def sgd_update(
+    parameter: typing.Any,
+    grad: typing.Any,
+    momentum_buffer: typing.Any,
+    lr: typing.SupportsFloat | typing.SupportsIndex,
+    momentum: typing.SupportsFloat | typing.SupportsIndex,
+    dampening: typing.SupportsFloat | typing.SupportsIndex,
+    weight_decay: typing.SupportsFloat | typing.SupportsIndex,
+    nesterov: bool,
+    first_step: bool,
+) -> None: ...
+def sigmoid(x: typing.Any) -> numpy.ndarray: ...
+def sigmoid_backward(grad: typing.Any, y: typing.Any) -> numpy.ndarray: ...
+def softmax(x: typing.Any, dim: typing.Any) -> numpy.ndarray: ...
+def softmax_backward(grad: typing.Any, y: typing.Any, dim: typing.Any) -> numpy.ndarray: ...
+def tanh(x: typing.Any) -> numpy.ndarray: ...
+def tanh_backward(grad: typing.Any, y: typing.Any) -> numpy.ndarray: ...
+
+__version__: str
