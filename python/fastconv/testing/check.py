@@ -24,20 +24,16 @@ def passes(descriptor: str) -> tuple[str, ...]:
 def repeat_line(descriptor: str, pass_name: str, layout: str, dtype: Any, seed: int) -> str:
     """The line for a shell that runs one check again."""
     return (
-        f"repeat: FASTCONV_ISA={_core.isa()} python -m fastconv.testing {descriptor} "
+        f"repeat: FASTCONV_ISA={_core.config()['isa']} python -m fastconv.testing {descriptor} "
         f"--pass {pass_name} --layout {layout} --dtype {np.dtype(dtype).name} --seed {seed}"
     )
 
 
 def arrays_of(problem: Any, seed: int, dtype: Any = np.float64) -> tuple[Array, ...]:
     """Exact integers for x, the gradient of the output and, where there are any, weight, bias."""
-    if isinstance(problem, _core.LinearProblem):
-        rows, features, outputs = problem.rows, problem.in_features, problem.out_features
-        shapes = [(rows, features), (rows, outputs), (outputs, features), (outputs,)]
-    else:
-        shapes = [problem.input_shape, problem.output_shape]
-        if isinstance(problem, _core.ConvProblem):
-            shapes += [problem.weight_shape, problem.weight_shape[:1]]
+    shapes = [problem.input_shape, problem.output_shape]
+    if not isinstance(problem, _core.PoolProblem):
+        shapes += [problem.weight_shape, problem.weight_shape[:1]]
     return tuple(exact_integers(shape, seed + i, dtype) for i, shape in enumerate(shapes))
 
 

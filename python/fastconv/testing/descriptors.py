@@ -2,8 +2,8 @@
 
 A convolution `n8c64h56k64r3p1` is a batch of 8 images of 64 channels and 56x56 cells, 64 filters of
 3x3, padding 1; `sh` is the stride, `dh` the dilation, `g` the groups, `q` the padding after where
-it differs from the padding before `p`. `pool:n64c6h28r2` pools 2x2 windows; `linear:n64i400o120` is a
-layer of 400 features to 120. A second dimension that equals the first is left out (`w`, `s`, `sw`).
+it differs from the padding before, `p`. `pool:n64c6h28r2` pools 2x2 windows; `linear:n64i400o120`
+is a layer of 400 features to 120. A second extent that equals the first is left out (`w`, `s`).
 """
 
 from __future__ import annotations
@@ -195,15 +195,11 @@ def descriptor_set(*names: str) -> tuple[str, ...]:
 
 def parse_descriptor(text: str) -> Problem:
     """The problem that a descriptor stands for. Raises ValueError where it is malformed."""
-    if text.startswith("pool:"):
-        return _core.parse_pool(text)
-    if text.startswith("linear:"):
-        return _core.parse_linear(text)
-    return _core.parse_conv(text)
+    return _core.parse_descriptor(text)
 
 
 def describe(problem: Problem) -> str:
-    """The descriptor of a problem, the shortest that says it all."""
+    """The descriptor of a problem, with defaults and square extents left out."""
     return str(problem)
 
 

@@ -1,0 +1,89 @@
+"""What is measured: one pass of one problem in one layout, and the call that computes it here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fastconv import _core, ops
+from fastconv.testing import arrays_of, lay_out, normal, parse_descriptor, passes
+
+Array = np.ndarray
+
+LAYOUTS = {"nchw": "contiguous", "channels-last": "channels_last"}
+
+
+class Case(NamedTuple):
+    """A row of the bench."""
+
+    descriptor: str
+    pass_name: str  # forward, backward_input, backward_weight
+    layout: str  # nchw, channels-last; rows for a linear layer
+    dtype: str
+
+    @property
+    def problem(self) -> Any:
+        return parse_descriptor(self.descriptor)
+
+    @property
+    def kind(self) -> str:
+        kinds = {_core.ConvProblem: "conv", _core.PoolProblem: "pool"}
+        return kinds.get(type(self.problem), "linear")
+
+
+def cases(
+    descriptors: Sequence[str], pass_names: Sequence[str], layouts: Sequence[str], dtype: str
+) -> Iterator[Case]:
+    """Every pass that a problem has in every layout that it can have."""
+    for descriptor in descriptors:
+        rows = ["rows"] if descriptor.startswith("linear:") else layouts
+        for pass_name in passes(descriptor):
+            if pass_name in pass_names:
+                for layout in rows:
+                    yield Case(descriptor, pass_name, layout, dtype)
+
+
+def inputs(case: Case) -> tuple[Array, ...]:
+    """x, the output's gradient and, where there are any, weight and bias."""
+    shapes = [array.shape for array in arrays_of(case.problem, 0)]
+    x, grad, *weights = (normal(shape, seed, case.dtype) for seed, shape in enumerate(shapes))
+    if case.layout in LAYOUTS:
+        x, grad = (lay_out(array, LAYOUTS[case.layout]) for array in (x, grad))
+    return (x, grad, *weights)
+
+
+def implementation(case: Case) -> str:
+    """Which of the implementations runs."""
+    if case.kind != "conv":
+        return case.kind
+    lies = LAYOUTS[case.layout]
+    name = _core.conv_implementation(case.problem, case.pass_name, case.dtype, lies, lies)
+    return name or "none"
+
+
+def our_call(case: Case, arrays: tuple[Array, ...]) -> Callable[[], object]:
+    """The pass as a caller of `fastconv.ops` would write it; weight gradients with the bias's."""
+    p = case.problem
+    x, grad, *weights = arrays
+    if case.kind == "conv":
+        weight, bias = weights
+        return {
+            "forward": lambda: ops.conv_forward(p, x, weight, bias),
+            "backward_input": lambda: ops.conv_backward_input(p, grad, weight),
+            "backward_weight": lambda: ops.conv_backward_weight(p, grad, x),
+        }[case.pass_name]
+    if case.kind == "linear":
+        weight, bias = weights
+        return {
+            "forward": lambda: ops.linear(x, weight, bias),
+            "backward_input": lambda: ops.linear_backward_input(grad, weight),
+            "backward_weight": lambda: ops.linear_backward_weight(grad, x),
+        }[case.pass_name]
+    window = (p.kernel, p.stride, p.padding, p.dilation, p.ceil_mode)
+    _, indices = ops.max_pool2d(x, *window)
+    return {
+        "forward": lambda: ops.max_pool2d(x, *window),
+        "backward_input": lambda: ops.max_pool2d_backward(grad, indices, p.input_shape),
+    }[case.pass_name]

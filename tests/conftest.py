@@ -1,0 +1,61 @@
+"""Backends that the kernel tests run over, and how hypothesis draws its problems."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Before NumPy loads: the reference's BLAS would spin on the cores that the kernels' threads need.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import fastconv
+from fastconv import _core, ops, reference
+
+COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
+settings.register_profile("local", max_examples=60, **COMMON)
+settings.register_profile("ci", max_examples=60, derandomize=True, **COMMON)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+class Backend(NamedTuple):
+    name: str
+    ops: ModuleType
+
+
+BACKENDS = [Backend("reference", reference), Backend(f"cpu:{_core.config()['isa']}", ops)]
+
+
+@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name, scope="session")
+def backend(request: pytest.FixtureRequest) -> Backend:
+    """The reference and the kernels of the instruction set that this process chose.
+
+    test_instruction_sets.py runs the tests that use this fixture, or `cpu`, again for every
+    other set.
+    """
+    return request.param
+
+
+@pytest.fixture(params=BACKENDS[1:], ids=lambda backend: backend.name, scope="session")
+def cpu(request: pytest.FixtureRequest) -> Backend:
+    """The kernels alone, where the reference gives the expected values or would be too slow."""
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def poisoned_memory() -> Iterator[None]:
+    """Every block of the memory pool is handed out full of NaN: a cell left unwritten shows."""
+    _core.memory_set_poison(True)
+    yield
+    _core.memory_set_poison(False)
+
+
+@pytest.fixture
+def restore_threads() -> Iterator[None]:
+    count = fastconv.get_num_threads()
+    yield
+    fastconv.set_num_threads(count)

@@ -1,0 +1,125 @@
+"""Same inputs, same bits: for any number of threads, on every run, wherever arrays lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv.testing import (
+    arrays_of,
+    lay_out,
+    normal,
+    parse_descriptor,
+    passes,
+    run,
+)
+
+THREADS = (1, 2, 3, 7)
+DESCRIPTORS = (
+    "n6c3h33k20r5p2",
+    "n5c17h19k33r3p1",
+    "n2c64h28k64r3p1",
+    "n3c65h14k130r1",
+    "n2g40c40h21k40r3sh2p1",
+    "n9c1h28k6r5p2",
+    "n1c256h7k512r3p1",
+    "n64c6h14k16r5",
+    "pool:n5c19h29r3sh2p1",
+    "linear:n67i401o123",
+    "linear:n1i3000o400",
+)
+
+
+def same_bits(results, others):
+    return all(
+        np.array_equal(a.view(np.uint8), b.view(np.uint8))
+        for a, b in zip(results, others, strict=True)
+    )
+
+
+def packed(arrays):
+    return [np.ascontiguousarray(array) for array in arrays if array is not None]
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("descriptor", DESCRIPTORS)
+def test_any_number_of_threads(cpu, restore_threads, descriptor, dtype, layout):
+    problem = parse_descriptor(descriptor)
+    shapes = [array.shape for array in arrays_of(problem, 0)]
+    arrays = [lay_out(normal(shape, seed, dtype), layout) for seed, shape in enumerate(shapes)]
+    for pass_name in passes(descriptor):
+        expected = None
+        for threads in (*THREADS, THREADS[-1]):
+            fastconv.set_num_threads(threads)
+            results = packed(run(cpu.ops, problem, pass_name, tuple(arrays)))
+            expected = expected or results
+            assert same_bits(results, expected), f"{descriptor} {pass_name}, {threads} threads"
+
+
+SMALL_OPERATIONS = {
+    "relu": lambda ops, x, g: [ops.relu(x)],
+    "sigmoid": lambda ops, x, g: [ops.sigmoid(x), ops.sigmoid_backward(g, ops.sigmoid(x))],
+    "tanh": lambda ops, x, g: [ops.tanh(x), ops.tanh_backward(g, ops.tanh(x))],
+    "softmax": lambda ops, x, g: [ops.softmax(x), ops.softmax_backward(g, ops.softmax(x))],
+    "log_softmax": lambda ops, x, g: [ops.log_softmax(x, 0), ops.log_softmax_backward(g, x, 0)],
+}
+
+
+@pytest.mark.parametrize("name", SMALL_OPERATIONS)
+def test_small_operations(cpu, restore_threads, name):
+    x, grad = normal((613, 517), 1), normal((613, 517), 2)
+    expected = None
+    for threads in THREADS:
+        fastconv.set_num_threads(threads)
+        results = packed(SMALL_OPERATIONS[name](cpu.ops, x, grad))
+        expected = expected or results
+        assert same_bits(results, expected), f"{threads} threads"
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_loss(cpu, restore_threads, reduction):
+    logits = normal((5003, 31), 1)
+    target = np.arange(5003) % 31
+    expected = None
+    for threads in THREADS:
+        fastconv.set_num_threads(threads)
+        loss = cpu.ops.cross_entropy(logits, target, reduction=reduction)
+        gradient = cpu.ops.cross_entropy_backward(
+            np.ones_like(loss), logits, target, reduction=reduction
+        )
+        results = packed([np.atleast_1d(loss), gradient])
+        expected = expected or results
+        assert same_bits(results, expected), f"{threads} threads"
+
+
+def test_updates(cpu, restore_threads):
+    expected = None
+    for threads in THREADS:
+        fastconv.set_num_threads(threads)
+        p, g, v, m, s = (np.abs(normal((300_007,), seed)) for seed in range(5))
+        cpu.ops.sgd_update(p, g, v, lr=0.1, momentum=0.9, weight_decay=1e-3)
+        cpu.ops.adam_update(p, g, m, s, step=3, lr=0.1)
+        expected = expected or [p, v, m, s]
+        assert same_bits([p, v, m, s], expected), f"{threads} threads"
+
+
+@pytest.mark.parametrize("descriptor", ["n4c17h19k33r3p1", "n4c3h33k20r5p2", "linear:n67i401o123"])
+def test_where_the_arrays_stand_does_not_matter(cpu, descriptor):
+    """Aligned to 64 bytes or to 4, beside a page's end or not."""
+    problem = parse_descriptor(descriptor)
+    shapes = [array.shape for array in arrays_of(problem, 0)]
+    for pass_name in passes(descriptor):
+        expected = None
+        for offset in (0, 1, 5, 16):
+            arrays = []
+            for seed, shape in enumerate(shapes):
+                buffer = np.empty(int(np.prod(shape)) + 32, np.float32)
+                start = -(buffer.ctypes.data // 4) % 16 + offset % 16
+                view = buffer[start : start + int(np.prod(shape))].reshape(shape)
+                view[...] = normal(shape, seed)
+                arrays.append(view)
+            results = packed(run(cpu.ops, problem, pass_name, tuple(arrays)))
+            expected = expected or results
+            assert same_bits(results, expected), f"{pass_name}, offset {offset}"

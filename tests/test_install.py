@@ -1,0 +1,97 @@
+"""What an installed package is: its files, its dependencies, the cost of importing it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.resources
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import fastconv
+
+PROJECT = Path(__file__).parent.parent
+WHEELS = sorted((PROJECT / "dist").glob("fastconv-*.whl"))
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, timeout=120, check=True
+    )
+
+
+def test_typing_files_are_installed():
+    package = importlib.resources.files("fastconv")
+    assert package.joinpath("py.typed").is_file()
+    assert "def conv2d" in package.joinpath("_core.pyi").read_text(encoding="utf-8")
+
+
+def test_version_is_stated_once():
+    assert fastconv.__version__ == importlib.metadata.version("fastconv")
+
+
+def test_runtime_dependencies():
+    required = importlib.metadata.requires("fastconv") or []
+    plain = {re.split(r"[ <>=!~\[;]", text)[0] for text in required if "extra ==" not in text}
+    assert plain == {"numpy", "safetensors", "tqdm"}
+
+
+# Loaded by the first use of what needs them, and never with the package.
+LATE = [
+    "tqdm",
+    "safetensors",
+    "matplotlib",
+    "PIL",
+    "pooch",
+    "torch",
+    "scipy",
+    "hypothesis",
+    "pytest",
+    "argparse",
+    "asyncio",
+    "multiprocessing",
+    "concurrent.futures",
+    "unittest",
+    "pdb",
+]
+
+
+def test_import_loads_nothing_that_can_wait():
+    code = (
+        "import sys, numpy; before = set(sys.modules); import fastconv; "
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    loaded = set(python("-c", code).stdout.split())
+    assert "fastconv._core" in loaded
+    assert not loaded & set(LATE)
+
+
+def test_import_is_quick():
+    """The aim is 60 ms over NumPy on a quiet machine; the bound here survives a busy one."""
+    code = (
+        "import time, numpy; start = time.perf_counter(); import fastconv; "
+        "print(time.perf_counter() - start)"
+    )
+    assert min(float(python("-c", code).stdout) for _ in range(5)) <= 0.2
+
+
+def test_no_cuda_is_touched_by_the_import():
+    code = "import fastconv; print(any('cuda' in line for line in open('/proc/self/maps')))"
+    assert python("-c", code).stdout.strip() == "False"
+
+
+@pytest.mark.skipif(not WHEELS, reason="no wheel in dist/")
+def test_wheel():
+    wheel = WHEELS[-1]
+    assert wheel.stat().st_size <= 5 << 20
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    for wanted in ("fastconv/py.typed", "fastconv/_core.pyi", "fastconv/ops.py"):
+        assert wanted in names
+    assert any(re.fullmatch(r"fastconv/_core\..*\.so", name) for name in names)
+    assert any("licenses/LICENSE" in name for name in names)
+    assert not [name for name in names if name.startswith(("tests/", "bench/", "csrc/"))]
