@@ -198,7 +198,7 @@ def run():
         y = fc.cat([y, fc.ones(1, requires_grad=True)])[1:]
     del y
 
-threading.stack_size(256 * 1024)
+threading.stack_size(1024 * 1024)
 thread = threading.Thread(target=run)
 thread.start()
 thread.join()

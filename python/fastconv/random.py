@@ -81,7 +81,7 @@ def set_state(state: dict[str, Any]) -> None:
 
 
 def _words(state: dict[str, Any], name: str, count: int) -> np.ndarray:
-    words = np.array(state[name], dtype=np.uint64)
-    if words.shape != (count,):
-        raise ValueError(f"set_state: {name} must have {count} words, got shape {words.shape}")
-    return words
+    words = [operator.index(word) for word in state[name]]
+    if len(words) != count or not all(0 <= word < 2**64 for word in words):
+        raise ValueError(f"set_state: {name} must be {count} words of 64 bits, got {words}")
+    return np.array(words, dtype=np.uint64)
