@@ -15,10 +15,14 @@ template <class T>
 ActivationBackwardKernel<T> backward_kernel(Activation kind) {
   const ActivationKernels<T>& table = kernels<T>().activation;
   switch (kind) {
-    case Activation::relu: return table.relu_backward;
-    case Activation::sigmoid: return table.sigmoid_backward;
-    case Activation::tanh: return table.tanh_backward;
-    case Activation::none: break;
+    case Activation::relu:
+      return table.relu_backward;
+    case Activation::sigmoid:
+      return table.sigmoid_backward;
+    case Activation::tanh:
+      return table.tanh_backward;
+    case Activation::none:
+      break;
   }
   return nullptr;
 }
@@ -47,16 +51,20 @@ void run_backward(Activation kind, const View& grad, const View& y, const View& 
   });
 }
 
-}  // namespace
+}   // namespace
 
 template <class T>
 ActivationKernel<T> activation_kernel(Activation kind) {
   const ActivationKernels<T>& table = kernels<T>().activation;
   switch (kind) {
-    case Activation::relu: return table.relu;
-    case Activation::sigmoid: return table.sigmoid;
-    case Activation::tanh: return table.tanh;
-    case Activation::none: break;
+    case Activation::relu:
+      return table.relu;
+    case Activation::sigmoid:
+      return table.sigmoid;
+    case Activation::tanh:
+      return table.tanh;
+    case Activation::none:
+      break;
   }
   return nullptr;
 }
@@ -70,7 +78,8 @@ void activation(Activation kind, const View& x, const View& y) {
 
 void activation_backward(Activation kind, const View& grad, const View& y, const View& dx) {
   if (kind == Activation::none) return copy(grad, dx);
-  grad.dtype == DType::float32 ? run_backward<float>(kind, grad, y, dx) : run_backward<double>(kind, grad, y, dx);
+  grad.dtype == DType::float32 ? run_backward<float>(kind, grad, y, dx)
+                               : run_backward<double>(kind, grad, y, dx);
 }
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

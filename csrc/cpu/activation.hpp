@@ -13,4 +13,4 @@ void activation_backward(Activation, const View& grad, const View& y, const View
 template <class T>
 ActivationKernel<T> activation_kernel(Activation);
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -25,12 +25,13 @@ void partition(int64_t outer, int64_t classes, int64_t inner, Rows&& rows, Colum
   // Whole matrices a chunk where they are small, else column blocks of at least a cache line.
   const int64_t block = std::min(inner, std::max<int64_t>(64, kGrain / classes / 64 * 64));
   const int64_t blocks = (inner + block - 1) / block;
-  parallel_ranges(outer * blocks, std::max<int64_t>(1, kGrain / (classes * block)), [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t column = i % blocks * block;
-      columns(i / blocks * classes * inner + column, std::min(block, inner - column));
-    }
-  });
+  parallel_ranges(outer * blocks, std::max<int64_t>(1, kGrain / (classes * block)),
+                  [&](int64_t begin, int64_t end) {
+                    for (int64_t i = begin; i < end; ++i) {
+                      const int64_t column = i % blocks * block;
+                      columns(i / blocks * classes * inner + column, std::min(block, inner - column));
+                    }
+                  });
 }
 
 template <class T>
@@ -41,8 +42,7 @@ void run_softmax(bool log, int64_t outer, int64_t classes, int64_t inner, const 
   const auto rows = log ? table.log_softmax : table.softmax;
   const auto columns = log ? table.log_softmax_columns : table.softmax_columns;
   partition(
-      outer, classes, inner,
-      [&](int64_t at, int64_t count) { rows(from + at, to + at, count, classes); },
+      outer, classes, inner, [&](int64_t at, int64_t count) { rows(from + at, to + at, count, classes); },
       [&](int64_t at, int64_t count) { columns(from + at, to + at, classes, inner, count); });
 }
 
@@ -110,7 +110,7 @@ void run_cross_entropy_backward(Reduction reduction, const View& grad, const Vie
   });
 }
 
-}  // namespace
+}   // namespace
 
 void softmax(bool log, int64_t outer, int64_t classes, int64_t inner, const View& x, const View& y) {
   x.dtype == DType::float32 ? run_softmax<float>(log, outer, classes, inner, x, y)
@@ -144,4 +144,4 @@ void cross_entropy_backward(Reduction reduction, const View& grad, const View& l
                                  : run_cross_entropy_backward<double>(reduction, grad, logits, target, dlogits);
 }
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -14,4 +14,4 @@ int64_t cross_entropy(Reduction, const View& logits, const View& target, const V
 void cross_entropy_backward(Reduction, const View& grad, const View& logits, const View& target,
                             const View& dlogits);
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

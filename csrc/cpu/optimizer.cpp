@@ -46,7 +46,7 @@ void adam(const AdamParameters& p, const View& parameter, const View& grad, cons
   });
 }
 
-}  // namespace
+}   // namespace
 
 void sgd_update(const SgdParameters& p, const View& parameter, const View& grad, const View* momentum) {
   parameter.dtype == DType::float32 ? sgd<float>(p, parameter, grad, momentum)
@@ -59,4 +59,4 @@ void adam_update(const AdamParameters& p, const View& parameter, const View& gra
                                     : adam<double>(p, parameter, grad, exp_avg, exp_avg_sq);
 }
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -9,4 +9,4 @@ void sgd_update(const SgdParameters&, const View& parameter, const View& grad, c
 void adam_update(const AdamParameters&, const View& parameter, const View& grad, const View& exp_avg,
                  const View& exp_avg_sq);
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -12,9 +12,9 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kGrain = 65536;           // window elements a chunk: about 10 us
-constexpr int64_t kChannelBlock = 64;       // of a large channels-last image: whole cache lines
-constexpr int64_t kLargeImage = 1 << 20;    // bytes: what fits the second-level cache
+constexpr int64_t kGrain = 65536;          // window elements a chunk: about 10 us
+constexpr int64_t kChannelBlock = 64;      // of a large channels-last image: whole cache lines
+constexpr int64_t kLargeImage = 1 << 20;   // bytes: what fits the second-level cache
 
 int64_t product(const int64_t (&extents)[kMaxSpatial], int spatial) {
   int64_t result = 1;
@@ -51,12 +51,13 @@ void pool_rows(const PoolWindows& w, bool last, int64_t images, int64_t channels
   const PoolKernels<T>& table = kernels<T>().pool;
   const int64_t pixels = w.output[2] * (last ? channels : 1), taps = w.kernel[0] * w.kernel[1] * w.kernel[2];
   const int64_t rows = images * (last ? 1 : channels) * w.output[0] * w.output[1];
-  parallel_ranges(rows, std::max<int64_t>(1, kGrain / taps / std::max<int64_t>(1, pixels)), [&](int64_t begin, int64_t end) {
-    T* to = y + begin * pixels;
-    int64_t* to_indices = indices ? indices + begin * pixels : nullptr;
-    last ? table.max_rows_channels_last(w, channels, x, to, to_indices, begin, end)
-         : table.max_rows(w, x, to, to_indices, begin, end);
-  });
+  parallel_ranges(rows, std::max<int64_t>(1, kGrain / taps / std::max<int64_t>(1, pixels)),
+                  [&](int64_t begin, int64_t end) {
+                    T* to = y + begin * pixels;
+                    int64_t* to_indices = indices ? indices + begin * pixels : nullptr;
+                    last ? table.max_rows_channels_last(w, channels, x, to, to_indices, begin, end)
+                         : table.max_rows(w, x, to, to_indices, begin, end);
+                  });
 }
 
 template <class T>
@@ -71,14 +72,16 @@ void run(const PoolProblem& p, const View& x, const View& y, const View* indices
   const PoolKernels<T>& table = kernels<T>().pool;
   const int64_t image = p.channels * outputs;
   parallel_for(p.batch, [&](int64_t n) {
-    const memory::Buffer values(size_t(image) * sizeof(T)), positions(size_t(arg ? image : 0) * sizeof(int64_t));
+    const memory::Buffer values(size_t(image) * sizeof(T)),
+        positions(size_t(arg ? image : 0) * sizeof(int64_t));
     const T* from = x.as<const T>() + n * p.channels * inputs;
     int64_t* kept = arg ? positions.as<int64_t>() : nullptr;
     last ? table.max_rows_channels_last(w, p.channels, from, values.as<T>(), kept, 0, w.output[0] * w.output[1])
          : table.max_rows(w, from, values.as<T>(), kept, 0, p.channels * w.output[0] * w.output[1]);
     convert(table.transpose, !last, p.channels, outputs, values.as<const T>(), y.as<T>() + n * image);
     if (arg)
-      convert(table.transpose_indices, !last, p.channels, outputs, positions.as<const int64_t>(), arg + n * image);
+      convert(table.transpose_indices, !last, p.channels, outputs, positions.as<const int64_t>(),
+              arg + n * image);
   });
 }
 
@@ -96,21 +99,22 @@ class FirstBad {
   std::atomic<int64_t> position_{-1};
 };
 
-// grad and indices lie as dx does. Chunks are planes, or blocks of channels of an image: each owns its part of dx.
+// grad and indices lie as dx does. Chunks are planes, or blocks of channels of an image: each owns its part of
+// dx.
 template <class T>
 void scatter(const PoolProblem& p, bool last, const T* grad, const int64_t* indices, T* dx, FirstBad& bad) {
   const PoolKernels<T>& table = kernels<T>().pool;
   const int64_t outputs = product(p.output, p.spatial), inputs = product(p.input, p.spatial);
   const int64_t work = std::max<int64_t>(1, outputs + inputs / 8);   // of one channel
   if (!last)
-    return parallel_ranges(p.batch * p.channels, std::max<int64_t>(1, kGrain / 4 / work),
-                           [&](int64_t begin, int64_t end) {
-                             for (int64_t i = begin; i < end; ++i) {
-                               const int64_t at = table.scatter(grad + i * outputs, indices + i * outputs, outputs,
-                                                                dx + i * inputs, inputs);
-                               if (at >= 0) bad.note(i * outputs + at);
-                             }
-                           });
+    return parallel_ranges(
+        p.batch * p.channels, std::max<int64_t>(1, kGrain / 4 / work), [&](int64_t begin, int64_t end) {
+          for (int64_t i = begin; i < end; ++i) {
+            const int64_t at =
+                table.scatter(grad + i * outputs, indices + i * outputs, outputs, dx + i * inputs, inputs);
+            if (at >= 0) bad.note(i * outputs + at);
+          }
+        });
 
   const bool whole = p.channels * inputs * int64_t(sizeof(T)) <= kLargeImage;
   const int64_t block = whole ? p.channels : std::min(p.channels, kChannelBlock);
@@ -168,7 +172,7 @@ void run_backward(const PoolProblem& p, const View& grad, const View& indices, c
                               " is outside the input plane " + to_string(Shape(p.input, p.input + p.spatial)));
 }
 
-}  // namespace
+}   // namespace
 
 void max_pool(const PoolProblem& problem, const View& x, const View& y, const View* indices) {
   x.dtype == DType::float32 ? run<float>(problem, x, y, indices) : run<double>(problem, x, y, indices);
@@ -179,4 +183,4 @@ void max_pool_backward(const PoolProblem& problem, const View& grad, const View&
                                : run_backward<double>(problem, grad, indices, dx);
 }
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

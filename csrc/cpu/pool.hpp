@@ -10,4 +10,4 @@ void max_pool(const PoolProblem&, const View& x, const View& y, const View* indi
 // std::invalid_argument on an index outside the input plane. Needs only batch, channels, input and output.
 void max_pool_backward(const PoolProblem&, const View& grad, const View& indices, const View& dx);
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

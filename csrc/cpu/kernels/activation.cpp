@@ -11,7 +11,9 @@ struct Relu {
   // Keeps NaN and -0.
   static FASTCONV_INLINE Vec<T> forward(Vec<T> x) { return select<T>(x < T(0), zero<T>(), x); }
   // A NaN in y lets the gradient pass.
-  static FASTCONV_INLINE Vec<T> backward(Vec<T> grad, Vec<T> y) { return select<T>(y <= T(0), zero<T>(), grad); }
+  static FASTCONV_INLINE Vec<T> backward(Vec<T> grad, Vec<T> y) {
+    return select<T>(y <= T(0), zero<T>(), grad);
+  }
 };
 
 template <class T>
@@ -45,7 +47,7 @@ void backward(const T* grad, const T* y, T* dx, int64_t n) {
   store_partial(dx + i, Function<T>::backward(load_partial(grad + i, rest), load_partial(y + i, rest)), rest);
 }
 
-}  // namespace
+}   // namespace
 
 template <class T>
 ActivationKernels<T> activation_kernels() {
@@ -56,4 +58,4 @@ ActivationKernels<T> activation_kernels() {
 template ActivationKernels<float> activation_kernels<float>();
 template ActivationKernels<double> activation_kernels<double>();
 
-}  // namespace fastconv::cpu::FASTCONV_ISA
+}   // namespace fastconv::cpu::FASTCONV_ISA

@@ -6,7 +6,8 @@
 namespace fastconv::cpu {
 
 template <class T>
-using ActivationKernel = void (*)(const T* x, T* y, int64_t n);   // x == y allowed: the epilogue of conv, linear
+using ActivationKernel = void (*)(const T* x, T* y,
+                                  int64_t n);   // x == y allowed: the epilogue of conv, linear
 template <class T>
 using ActivationBackwardKernel = void (*)(const T* grad, const T* y, T* dx, int64_t n);   // dx == grad allowed
 
@@ -23,4 +24,4 @@ ActivationKernels<T> activation_kernels();
 }
 #endif
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

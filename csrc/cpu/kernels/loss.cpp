@@ -72,7 +72,8 @@ template <class T>
 void softmax(const T* x, T* y, int64_t rows, int64_t classes) {
   for (int64_t row = 0; row < rows; ++row, x += classes, y += classes) {
     const T scale = T(1) / row_exp(x, row_max(x, classes), y, classes);
-    for_vectors<T>(classes, [&](int64_t i, int count) { store_some(y + i, load_some(y + i, count) * scale, count); });
+    for_vectors<T>(classes,
+                   [&](int64_t i, int count) { store_some(y + i, load_some(y + i, count) * scale, count); });
   }
 }
 
@@ -91,7 +92,8 @@ template <class T>
 void softmax_backward(const T* grad, const T* y, T* dx, int64_t rows, int64_t classes) {
   for (int64_t row = 0; row < rows; ++row, grad += classes, y += classes, dx += classes) {
     Vec<T> sum = zero<T>();
-    for_vectors<T>(classes, [&](int64_t i, int count) { sum += load_some(grad + i, count) * load_some(y + i, count); });
+    for_vectors<T>(classes,
+                   [&](int64_t i, int count) { sum += load_some(grad + i, count) * load_some(y + i, count); });
     const T dot = reduce_add<T>(sum);
     for_vectors<T>(classes, [&](int64_t i, int count) {
       store_some(dx + i, load_some(y + i, count) * (load_some(grad + i, count) - dot), count);
@@ -198,23 +200,17 @@ void scaled_softmax(const T* x, const T* scale, int64_t scale_step, T* y, int64_
   }
 }
 
-}  // namespace
+}   // namespace
 
 template <class T>
 LossKernels<T> loss_kernels() {
-  return {softmax<T>,
-          log_softmax<T>,
-          softmax_backward<T>,
-          log_softmax_backward<T>,
-          softmax_columns<T>,
-          log_softmax_columns<T>,
-          softmax_backward_columns<T>,
-          log_softmax_backward_columns<T>,
-          log_sum_exp<T>,
-          scaled_softmax<T>};
+  return {
+      softmax<T>,         log_softmax<T>,         softmax_backward<T>,         log_softmax_backward<T>,
+      softmax_columns<T>, log_softmax_columns<T>, softmax_backward_columns<T>, log_softmax_backward_columns<T>,
+      log_sum_exp<T>,     scaled_softmax<T>};
 }
 
 template LossKernels<float> loss_kernels<float>();
 template LossKernels<double> loss_kernels<double>();
 
-}  // namespace fastconv::cpu::FASTCONV_ISA
+}   // namespace fastconv::cpu::FASTCONV_ISA

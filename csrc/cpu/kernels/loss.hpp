@@ -34,4 +34,4 @@ LossKernels<T> loss_kernels();
 }
 #endif
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -42,13 +42,9 @@ struct UnsignedOf {
 template <class T>
 using Unsigned = typename UnsignedOf<T>::type;
 
-constexpr double kInverseFactorial[] = {1.0,           1.0,
-                                        1.0 / 2,       1.0 / 6,
-                                        1.0 / 24,      1.0 / 120,
-                                        1.0 / 720,     1.0 / 5040,
-                                        1.0 / 40320,   1.0 / 362880,
-                                        1.0 / 3628800, 1.0 / 39916800,
-                                        1.0 / 479001600, 1.0 / 6227020800.0};
+constexpr double kInverseFactorial[] = {
+    1.0,        1.0,         1.0 / 2,      1.0 / 6,       1.0 / 24,       1.0 / 120,       1.0 / 720,
+    1.0 / 5040, 1.0 / 40320, 1.0 / 362880, 1.0 / 3628800, 1.0 / 39916800, 1.0 / 479001600, 1.0 / 6227020800.0};
 
 template <class T>
 FASTCONV_INLINE Vec<T> absolute(Vec<T> x) {
@@ -163,4 +159,4 @@ FASTCONV_INLINE Vec<double> sqrt(Vec<double> x) {
 #endif
 }
 
-}  // namespace fastconv::cpu::FASTCONV_ISA
+}   // namespace fastconv::cpu::FASTCONV_ISA

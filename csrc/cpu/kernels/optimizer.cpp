@@ -63,7 +63,7 @@ void adam(const AdamCoefficients<T>& coefficients, T* parameter, const T* grad, 
   store_partial(exp_avg_sq + i, v, rest);
 }
 
-}  // namespace
+}   // namespace
 
 template <class T>
 OptimizerKernels<T> optimizer_kernels() {
@@ -73,4 +73,4 @@ OptimizerKernels<T> optimizer_kernels() {
 template OptimizerKernels<float> optimizer_kernels<float>();
 template OptimizerKernels<double> optimizer_kernels<double>();
 
-}  // namespace fastconv::cpu::FASTCONV_ISA
+}   // namespace fastconv::cpu::FASTCONV_ISA

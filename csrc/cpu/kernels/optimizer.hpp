@@ -13,9 +13,9 @@ struct SgdCoefficients {
 
 template <class T>
 struct AdamCoefficients {
-  T gain1, beta2, gain2, eps;           // gain = 1 - beta
-  T step_size, root_correction;         // lr / (1 - beta1^t), sqrt(1 - beta2^t)
-  T weight_decay, keep;                 // added to the gradient; factor of the parameter (1: none)
+  T gain1, beta2, gain2, eps;     // gain = 1 - beta
+  T step_size, root_correction;   // lr / (1 - beta1^t), sqrt(1 - beta2^t)
+  T weight_decay, keep;           // added to the gradient; factor of the parameter (1: none)
 };
 
 template <class T>
@@ -32,4 +32,4 @@ OptimizerKernels<T> optimizer_kernels();
 }
 #endif
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -26,21 +26,21 @@ FASTCONV_INLINE int64_t origin_of(const PoolWindows& w, const Taps& d, const Tap
 // One window by itself: where it is clipped along the row, and for planes past 32-bit offsets.
 // `step` elements lie between neighbours of a row.
 template <class T>
-__attribute__((noinline)) void window(const PoolWindows& w, const T* plane, int64_t step, const Taps& d, const Taps& h, const Taps& v, T* y,
-            int64_t* index) {
+__attribute__((noinline)) void window(const PoolWindows& w, const T* plane, int64_t step, const Taps& d,
+                                      const Taps& h, const Taps& v, T* y, int64_t* index) {
   T best = -T(__builtin_inf());
   int64_t at = -1;
   for (int64_t i = d.begin; i < d.end; ++i)
     for (int64_t j = h.begin; j < h.end; ++j)
       for (int64_t k = v.begin; k < v.end; ++k) {
-        const int64_t position =
-            origin_of(w, d, h, v.origin) +
-            (i * w.dilation[0] * w.input[1] + j * w.dilation[1]) * w.input[2] + k * w.dilation[2];
+        const int64_t position = origin_of(w, d, h, v.origin) +
+                                 (i * w.dilation[0] * w.input[1] + j * w.dilation[1]) * w.input[2] +
+                                 k * w.dilation[2];
         const T value = plane[position * step];
         if (at < 0 || value > best || value != value) best = value, at = position;
       }
   *y = best;
-  if (index) *index = at < 0 ? 0 : at;
+  if (index) *index = at;
 }
 
 // ---- vectors of running maxima and of their offsets from the window's origin ----
@@ -68,8 +68,8 @@ bool offsets_fit(const PoolWindows& w) {
   return sizeof(T) == 8 || span < 2147483647.0;
 }
 
-// A window's winner so far. Later elements win by being greater or NaN, so parts of a window that follow each other
-// can be reduced on their own and merged.
+// A window's winner so far. Later elements win by being greater or NaN, so parts of a window that follow each
+// other can be reduced on their own and merged.
 template <class T, bool kIndices>
 struct Best {
   Vec<T> value;
@@ -118,8 +118,7 @@ FASTCONV_INLINE void store_indices(int64_t* p, Mask<float> offsets, int64_t base
   Narrow half[2];
   __builtin_memcpy(half, &offsets, sizeof offsets);
   store_wide(p, widen(half[0]) + base, count);
-  if (count > kWideLanes)
-    store_wide(p + kWideLanes, widen(half[1]) + base, count - kWideLanes);
+  if (count > kWideLanes) store_wide(p + kWideLanes, widen(half[1]) + base, count - kWideLanes);
 }
 FASTCONV_INLINE void store_indices(int64_t* p, Mask<double> offsets, int64_t base, int count) {
   store_wide(p, (Wide)offsets + base, count);
@@ -127,7 +126,8 @@ FASTCONV_INLINE void store_indices(int64_t* p, Mask<double> offsets, int64_t bas
 
 // ---- NCHW: vectors along an output row ----
 
-// Elements 0, 2, 4, .. of 2 * kLanes - 1; `high` starts at element kLanes - 1, so nothing past the last is read.
+// Elements 0, 2, 4, .. of 2 * kLanes - 1; `high` starts at element kLanes - 1, so nothing past the last is
+// read.
 template <class T>
 FASTCONV_INLINE Vec<T> every_second(Vec<T> low, Vec<T> high) {
   if constexpr (kLanes<T> == 2) return __builtin_shufflevector(low, high, 0, 3);
@@ -165,8 +165,8 @@ struct Row {
   int64_t* indices;
 };
 
-// `count` outputs from `column` on, whose windows are not clipped along the row. kKernel: a square window of that
-// extent, not clipped at all; 0 for any.
+// `count` outputs from `column` on, whose windows are not clipped along the row. kKernel: a square window of
+// that extent, not clipped at all; 0 for any.
 template <class T, int kStride, int kKernel, bool kIndices>
 FASTCONV_INLINE void row_block(const PoolWindows& w, const Row<T>& row, int64_t column, int count) {
   const int64_t d_step = w.dilation[0] * w.input[1] * w.input[2], h_step = w.dilation[1] * w.input[2];
@@ -181,7 +181,8 @@ FASTCONV_INLINE void row_block(const PoolWindows& w, const Row<T>& row, int64_t 
       Best<T, kIndices> line;
       line.start(tap(j * h_step), j * h_step);
 #pragma GCC unroll 3
-      for (int k = 1; k < kKernel; ++k) line.take(tap(j * h_step + k * w.dilation[2]), j * h_step + k * w.dilation[2]);
+      for (int k = 1; k < kKernel; ++k)
+        line.take(tap(j * h_step + k * w.dilation[2]), j * h_step + k * w.dilation[2]);
       j == 0 ? void(best = line) : best.merge(line);
     }
   } else {
@@ -209,12 +210,13 @@ FASTCONV_INLINE void row_blocks(const PoolWindows& w, const Row<T>& row, int64_t
   int64_t column = first;
   for (; column + n <= last; column += n) row_block<T, kStride, kKernel, kIndices>(w, row, column, n);
   if (column == last) return;
-  // The tail as a full vector: overlapping the one before, or running over into rows that are written after this
-  // one. Partial loads and stores only at the end of the array or of the rows to be written.
+  // The tail as a full vector: overlapping the one before, or running over into rows that are written after
+  // this one. Partial loads and stores only at the end of the array or of the rows to be written.
   if (last - first >= n) return row_block<T, kStride, kKernel, kIndices>(w, row, last - n, n);
-  const int64_t reach = origin_of(w, row.d, row.h, (first + n - 1) * w.stride[2] - w.padding[2]) +
-                        ((row.d.end - 1) * w.dilation[0] * w.input[1] + (row.h.end - 1) * w.dilation[1]) * w.input[2] +
-                        (w.kernel[2] - 1) * w.dilation[2];
+  const int64_t reach =
+      origin_of(w, row.d, row.h, (first + n - 1) * w.stride[2] - w.padding[2]) +
+      ((row.d.end - 1) * w.dilation[0] * w.input[1] + (row.h.end - 1) * w.dilation[1]) * w.input[2] +
+      (w.kernel[2] - 1) * w.dilation[2];
   if (reach < row.x_end - row.plane && first + n <= row.y_end - row.y)
     row_block<T, kStride, kKernel, kIndices>(w, row, first, n);
   else
@@ -284,7 +286,8 @@ void choose_rows(const PoolWindows& w, const T* x, T* y, int64_t* indices, int64
 
 template <class T>
 void max_rows(const PoolWindows& w, const T* x, T* y, int64_t* indices, int64_t begin, int64_t end) {
-  indices ? choose_rows<T, true>(w, x, y, indices, begin, end) : choose_rows<T, false>(w, x, y, indices, begin, end);
+  indices ? choose_rows<T, true>(w, x, y, indices, begin, end)
+          : choose_rows<T, false>(w, x, y, indices, begin, end);
 }
 
 // ---- channels-last: vectors of channels ----
@@ -298,7 +301,8 @@ FASTCONV_INLINE void pixel_block(const PoolWindows& w, const T* image, int64_t c
   Best<T, kIndices> best[kVectors];
 #pragma GCC unroll 4   // keeps `best` in registers
   for (int u = 0; u < kVectors; ++u)
-    best[u].start(broadcast<T>(-T(__builtin_inf())), d.begin * d_step + h.begin * h_step + v.begin * w.dilation[2]);
+    best[u].start(broadcast<T>(-T(__builtin_inf())),
+                  d.begin * d_step + h.begin * h_step + v.begin * w.dilation[2]);
   for (int64_t i = d.begin; i < d.end; ++i)
     for (int64_t j = h.begin; j < h.end; ++j)
       for (int64_t k = v.begin; k < v.end; ++k) {
@@ -317,8 +321,8 @@ FASTCONV_INLINE void pixel_block(const PoolWindows& w, const T* image, int64_t c
 }
 
 template <class T, bool kIndices>
-void pixel(const PoolWindows& w, const T* image, int64_t channels, const Taps& d, const Taps& h, const Taps& v, T* y,
-           int64_t* indices) {
+void pixel(const PoolWindows& w, const T* image, int64_t channels, const Taps& d, const Taps& h, const Taps& v,
+           T* y, int64_t* indices) {
   constexpr int n = kLanes<T>;
   int64_t c = 0;
   for (; c + 4 * n <= channels; c += 4 * n)
@@ -395,13 +399,14 @@ void transpose(const E* from, int64_t rows, int64_t columns, E* to, int64_t stri
   constexpr int64_t kTile = 16;
   for (int64_t i = 0; i < rows; i += kTile)
     for (int64_t j = 0; j < columns; j += kTile) {
-      const int64_t i_end = i + kTile < rows ? i + kTile : rows, j_end = j + kTile < columns ? j + kTile : columns;
+      const int64_t i_end = i + kTile < rows ? i + kTile : rows,
+                    j_end = j + kTile < columns ? j + kTile : columns;
       for (int64_t q = j; q < j_end; ++q)
         for (int64_t p = i; p < i_end; ++p) to[q * stride + p] = from[p * columns + q];
     }
 }
 
-}  // namespace
+}   // namespace
 
 template <class T>
 PoolKernels<T> pool_kernels() {
@@ -412,4 +417,4 @@ PoolKernels<T> pool_kernels() {
 template PoolKernels<float> pool_kernels<float>();
 template PoolKernels<double> pool_kernels<double>();
 
-}  // namespace fastconv::cpu::FASTCONV_ISA
+}   // namespace fastconv::cpu::FASTCONV_ISA
