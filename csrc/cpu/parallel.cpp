@@ -59,8 +59,8 @@ std::atomic<int>& thread_count() {
 std::atomic<bool> forked{false};
 [[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 
-// Within its scope a worker flushes denormals exactly as the calling thread does; otherwise the bits of a result
-// would depend on who computed which chunk.
+// Within its scope a worker flushes denormals exactly as the calling thread does; otherwise the bits of a
+// result would depend on who computed which chunk.
 class FloatMode {
 #if defined(__SSE__)
  public:
@@ -77,7 +77,7 @@ class FloatMode {
 #endif
 };
 
-}  // namespace
+}   // namespace
 
 int num_threads() { return forked ? 1 : thread_count().load(std::memory_order_relaxed); }
 
@@ -113,5 +113,5 @@ void run(int64_t chunks, void (*body)(void*, int64_t), void* context) {
   if (error) std::rethrow_exception(error);
 }
 
-}  // namespace detail
-}  // namespace fastconv::cpu
+}   // namespace detail
+}   // namespace fastconv::cpu
