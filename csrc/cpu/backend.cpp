@@ -33,4 +33,4 @@ const Backend* cpu_backend() {
   return &backend;
 }
 
-}  // namespace fastconv
+}   // namespace fastconv

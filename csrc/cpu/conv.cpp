@@ -97,14 +97,13 @@ void backward_weight(const Correlation& c, const View& grad, const View& x, cons
 
 void zero(const View& view) { std::memset(view.data, 0, size_t(view.elements() * itemsize(view.dtype))); }
 
-}  // namespace
+}   // namespace
 
 const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm algorithm, DType,
                                 MemoryFormat source, MemoryFormat result) {
   if (!is_planar(problem) || algorithm == Algorithm::winograd) return nullptr;
   if (pass == Pass::forward) return choose(forward_correlation(problem), source, result).algorithm->name;
-  if (pass == Pass::backward_weight)
-    return choose_gradient(forward_correlation(problem), source, result).name;
+  if (pass == Pass::backward_weight) return choose_gradient(forward_correlation(problem), source, result).name;
   for (const Correlation& phase : backward_correlations(problem))
     if (phase.taps() > 0) return choose(phase, source, result).algorithm->name;
   return "zero";   // no output reads the input
@@ -139,4 +138,4 @@ void conv_backward_weight(const ConvProblem& problem, const View& grad, const Vi
   run(forward_correlation(problem), grad, x, dw, db);
 }
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -7,10 +7,10 @@ namespace fastconv::cpu {
 
 const char* conv_implementation(const ConvProblem&, Pass, Algorithm, DType, MemoryFormat source,
                                 MemoryFormat result);
-void conv_forward(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation, Algorithm,
-                  const View& y);
+void conv_forward(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,
+                  Algorithm, const View& y);
 void conv_backward_input(const ConvProblem&, const View& grad, const View& weight, Algorithm, const View& dx);
 void conv_backward_weight(const ConvProblem&, const View& grad, const View& x, Algorithm, const View& dw,
                           const View* db);
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -6,10 +6,10 @@
 namespace fastconv::cpu {
 
 // One table per compiled instruction set, defined by kernels/table.cpp.
-#define FASTCONV_DECLARE(name)      \
-  namespace name {                  \
-  template <class T>                \
-  const KernelTable<T>& table();    \
+#define FASTCONV_DECLARE(name)   \
+  namespace name {               \
+  template <class T>             \
+  const KernelTable<T>& table(); \
   }
 FASTCONV_DECLARE(baseline)
 FASTCONV_DECLARE(avx2)
@@ -40,11 +40,11 @@ std::string choose() {
     if (name == wanted) return name;
     names += (names.empty() ? "" : ", ") + name;
   }
-  throw std::runtime_error("FASTCONV_ISA=" + std::string(wanted) + " is not available here; this build and machine have " +
-                           names);
+  throw std::runtime_error("FASTCONV_ISA=" + std::string(wanted) +
+                           " is not available here; this build and machine have " + names);
 }
 
-}  // namespace
+}   // namespace
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names = {"baseline"};
@@ -75,4 +75,4 @@ const KernelTable<T>& kernels() {
 template const KernelTable<float>& kernels();
 template const KernelTable<double>& kernels();
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -8,10 +8,10 @@
 
 namespace fastconv::cpu {
 
-const std::string& isa();                  // the one chosen
-std::vector<std::string> available_isas(); // those that were compiled and that this machine has
+const std::string& isa();                    // the one chosen
+std::vector<std::string> available_isas();   // those that were compiled and that this machine has
 
 template <class T>
-const KernelTable<T>& kernels();           // T: float, double
+const KernelTable<T>& kernels();   // T: float, double
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -5,9 +5,10 @@
 
 namespace fastconv::cpu {
 
-void linear(const LinearProblem&, const View& x, const View& weight, const View* bias, Activation, const View& y);
+void linear(const LinearProblem&, const View& x, const View& weight, const View* bias, Activation,
+            const View& y);
 void linear_backward_input(const LinearProblem&, const View& grad, const View& weight, const View& dx);
 void linear_backward_weight(const LinearProblem&, const View& grad, const View& x, const View& dw,
                             const View* db);
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

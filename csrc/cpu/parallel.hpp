@@ -37,4 +37,4 @@ void parallel_ranges(int64_t size, int64_t grain, Body&& body) {
   });
 }
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "parallel.hpp"
+
 namespace fastconv::cpu {
 
 // Steps of the reduction between two visits to C: a panel of 64 floats times 128 steps is 32 KB, two
@@ -24,6 +26,21 @@ constexpr int64_t round_up(int64_t a, int64_t b) { return div_up(a, b) * b; }
 // [0, size) in `count` nearly equal parts: where part i begins.
 constexpr int64_t part_begin(int64_t size, int64_t count, int64_t i) { return size * i / count; }
 
+// parallel_for with neighbouring items handed out together until they are worth it; all of them run in the
+// calling thread where the whole is not. What an item computes does not depend on its bundle.
+template <class Body>
+void parallel_items(int64_t items, double flops_each, Body&& body) {
+  if (items <= 0) return;
+  const double worth = kChunkFlops / std::max(flops_each, 1.0);
+  const int64_t bundle = worth >= double(items) ? items : std::max<int64_t>(1, int64_t(worth));
+  parallel_for(div_up(items, bundle), [&](int64_t i) {
+    for (int64_t item = i * bundle; item < std::min(items, (i + 1) * bundle); ++item) body(item);
+  });
+}
+
+// Moving an element costs about as much time as this many flops.
+constexpr double kMoveFlops = 16;
+
 // Equal depth blocks of at most about kDepth steps.
 inline int64_t depth_blocks(int64_t steps) { return std::max<int64_t>(1, div_up(steps, kDepth + kDepth / 4)); }
 
@@ -40,4 +57,4 @@ inline std::vector<ptrdiff_t> row_offsets(int64_t rows, ptrdiff_t stride) {
   return offsets;
 }
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -24,9 +24,9 @@ bool mergeable(const Correlation& c) {
 
 // How the work is cut, from the problem alone: strips of output rows (of any image), and panels of channels.
 struct Partition {
-  int64_t rows, strips;          // all output rows; parts of them
-  int64_t panel, panels;         // channels a panel; panels a group
-  int64_t bundles;               // parts of the panels, where there are few strips
+  int64_t rows, strips;    // all output rows; parts of them
+  int64_t panel, panels;   // channels a panel; panels a group
+  int64_t bundles;         // parts of the panels, where there are few strips
 };
 
 Partition partition(const Correlation& c, int64_t panel) {
@@ -43,14 +43,16 @@ Partition partition(const Correlation& c, int64_t panel) {
   return part;
 }
 
-// Panels [group][panel][tap row][tap][channel][panel width]; the last panel of a group is as wide as it must be.
+// Panels [group][panel][tap row][tap][channel][panel width]; the last panel of a group is as wide as it must
+// be.
 template <class T>
 void pack_weight(const Correlation& c, const T* weight, int64_t panel, int64_t lanes, T* packed) {
   const int64_t panels = div_up(c.out_channels, panel), depth = c.depth();
   // A forward weight's rows lie in order (channel, tap row, tap): squares of it are transposed in registers.
   const bool rows = c.weight_w == 1 && c.weight_h == c.w.taps && c.weight_in == c.taps();
   const int64_t slices = std::clamp<int64_t>(kChunks / (panels * c.groups), 1, c.in_channels);
-  parallel_for(c.groups * panels * slices, [&](int64_t task) {
+  const double moved = kMoveFlops * double(std::min(panel, c.out_channels) * depth / slices);
+  parallel_items(c.groups * panels * slices, moved, [&](int64_t task) {
     const int64_t block = task / slices, j = block % panels;
     const int64_t width = std::min(panel, c.out_channels - j * panel), padded = round_up(width, lanes);
     const int64_t i0 = part_begin(c.in_channels, slices, task % slices);
@@ -149,8 +151,8 @@ void copy_lines(const Correlation& c, const CorrelationData<T>& data, int64_t ro
         std::memcpy(dst, data.in + ((n * c.h.in + y) * c.w.in + begin) * channels,
                     size_t((end - begin) * channels) * sizeof(T));
       else
-        kernels<T>().pack.transpose(data.in + (n * channels * c.h.in + y) * c.w.in + begin, c.h.in * c.w.in, dst,
-                                    channels, channels, end - begin);
+        kernels<T>().pack.transpose(data.in + (n * channels * c.h.in + y) * c.w.in + begin, c.h.in * c.w.in,
+                                    dst, channels, channels, end - begin);
     }
     for (int64_t p = p0; p < p1; ++p)
       for (int64_t q = 0; q < c.w.out; ++q)
@@ -172,8 +174,8 @@ int64_t copied_lines(const Correlation& c, int64_t row0, int64_t row1) {
 }
 
 template <class T>
-void multiply(const Correlation& c, const CorrelationData<T>& data, const Partition& part, const Strip<T>& strip,
-              const T* packed, int64_t g, int64_t first, int64_t last) {
+void multiply(const Correlation& c, const CorrelationData<T>& data, const Partition& part,
+              const Strip<T>& strip, const T* packed, int64_t g, int64_t first, int64_t last) {
   const auto& gemm = kernels<T>().gemm;
   const int64_t depth = c.depth(), blocks = depth_blocks(depth);
   const int64_t channel = g * c.out_channels;
@@ -210,9 +212,11 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
   const std::vector<T> zeros(merge ? 0 : size_t(c.in_channels * c.groups));
   const int64_t line = ((c.w.out - 1) * c.w.stride + c.w.taps) * c.in_channels;
 
-  parallel_for(part.strips * part.bundles, [&](int64_t task) {
+  const double flops = c.flops_per_pixel() * double(part.rows * c.w.out) / double(part.strips * part.bundles);
+  parallel_items(part.strips * part.bundles, flops, [&](int64_t task) {
     const int64_t i = task / part.bundles, bundle = task % part.bundles;
-    const int64_t row0 = part_begin(part.rows, part.strips, i), row1 = part_begin(part.rows, part.strips, i + 1);
+    const int64_t row0 = part_begin(part.rows, part.strips, i),
+                  row1 = part_begin(part.rows, part.strips, i + 1);
     const int64_t lines = merge ? copied_lines(c, row0, row1) : 0;
     const memory::Buffer copy(size_t(lines * line) * sizeof(T));
     Strip<T> strip;
@@ -234,9 +238,9 @@ bool accepts(const Correlation&, MemoryFormat in, MemoryFormat out) {
   return in == MemoryFormat::channels_last && out == MemoryFormat::channels_last;
 }
 
-}  // namespace
+}   // namespace
 
 const CorrelationAlgorithm channels_last_few = {"channels-last-few", accepts_few, run<float>, run<double>};
 const CorrelationAlgorithm channels_last = {"channels-last", accepts, run<float>, run<double>};
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

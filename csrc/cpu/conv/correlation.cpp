@@ -44,14 +44,15 @@ Phase backward_phase(const PlanarAxis& a, int64_t residue) {
     ++axis.taps;
   }
   if (axis.taps == 0) return phase;
-  axis.first = (residue + a.pad - last * a.dilation) / a.stride;   // taps in falling order read rising positions
+  axis.first =
+      (residue + a.pad - last * a.dilation) / a.stride;   // taps in falling order read rising positions
   axis.step = spacing * a.dilation / a.stride;
   phase.tap_first = last;
   phase.tap_step = -spacing;
   return phase;
 }
 
-}  // namespace
+}   // namespace
 
 Correlation forward_correlation(const ConvProblem& p) {
   const PlanarAxis h = planar_axis(p, 0), w = planar_axis(p, 1);
@@ -101,13 +102,13 @@ void copy_format(const T* from, MemoryFormat from_format, T* to, int64_t batch, 
   const int64_t columns = from_format == MemoryFormat::contiguous ? pixels : channels;
   const int64_t slice = std::max<int64_t>(64, 65536 / std::max<int64_t>(1, rows) / 64 * 64);
   const int64_t slices = div_up(columns, slice);
-  parallel_for(batch * slices, [&](int64_t task) {
+  parallel_items(batch * slices, kMoveFlops * double(rows * std::min(slice, columns)), [&](int64_t task) {
     const int64_t n = task / slices, j = task % slices * slice;
-    kernels<T>().pack.transpose(from + n * rows * columns + j, columns, to + n * rows * columns + j * rows, rows,
-                                rows, std::min(slice, columns - j));
+    kernels<T>().pack.transpose(from + n * rows * columns + j, columns, to + n * rows * columns + j * rows,
+                                rows, rows, std::min(slice, columns - j));
   });
 }
 template void copy_format(const float*, MemoryFormat, float*, int64_t, int64_t, int64_t);
 template void copy_format(const double*, MemoryFormat, double*, int64_t, int64_t, int64_t);
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

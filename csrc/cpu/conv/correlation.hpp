@@ -1,6 +1,7 @@
 // What forward and backward-input have in common. Both are correlations of one array with the weight:
 //
-//   out[n, k, p * out_step + out_first] = bias[k] + sum over c, t of in[n, c, p * stride + first + t * step] * w(k, c, t)
+//   out[n, k, p * out_step + out_first] = bias[k] + sum over c, t of in[n, c, p * stride + first + t * step] *
+//   w(k, c, t)
 //
 // for each of two axes. Forward is one of them. Backward-input is one for every residue of the output position
 // modulo the stride: the taps that reach it, in the gradient, at stride 1.
@@ -14,10 +15,10 @@
 namespace fastconv::cpu {
 
 struct Axis {
-  int64_t in;                        // extent of the array that is read; outside it are zeros
-  int64_t out;                       // positions computed
+  int64_t in;    // extent of the array that is read; outside it are zeros
+  int64_t out;   // positions computed
   int64_t taps;
-  int64_t stride, first, step;       // position o, tap t reads o * stride + first + t * step
+  int64_t stride, first, step;           // position o, tap t reads o * stride + first + t * step
   int64_t extent, out_first, out_step;   // position o lies at out_first + o * out_step of `extent`
 
   bool dense() const { return out_step == 1; }
@@ -48,7 +49,7 @@ struct CorrelationData {
   const T* in;
   MemoryFormat in_format;
   const T* weight;
-  const T* bias;         // or null
+  const T* bias;   // or null
   Activation activation;
   T* out;
   MemoryFormat out_format;
@@ -63,8 +64,8 @@ struct CorrelationAlgorithm {
 };
 extern const CorrelationAlgorithm channels_last_few;   // channels_last.cpp
 extern const CorrelationAlgorithm channels_last;
-extern const CorrelationAlgorithm planar_direct;       // planar_direct.cpp
-extern const CorrelationAlgorithm planar_gemm;         // planar_gemm.cpp
+extern const CorrelationAlgorithm planar_direct;   // planar_direct.cpp
+extern const CorrelationAlgorithm planar_gemm;     // planar_gemm.cpp
 
 // One way to compute the gradient of the weight; grad and x may lie differently.
 template <class T>
@@ -74,7 +75,7 @@ struct WeightGradientData {
   const T* x;
   MemoryFormat x_format;
   T* dw;
-  T* db;                 // or null
+  T* db;   // or null
 };
 struct WeightGradientAlgorithm {
   const char* name;
@@ -82,11 +83,12 @@ struct WeightGradientAlgorithm {
   void (*run_float)(const Correlation&, const WeightGradientData<float>&);
   void (*run_double)(const Correlation&, const WeightGradientData<double>&);
 };
-extern const WeightGradientAlgorithm weight_dot;       // weight_dot.cpp
-extern const WeightGradientAlgorithm weight_gemm;      // weight_gemm.cpp
+extern const WeightGradientAlgorithm weight_dot;    // weight_dot.cpp
+extern const WeightGradientAlgorithm weight_gemm;   // weight_gemm.cpp
 
 // Elements of scratch that keep the channels-last copy of an (N, C, H, W) array, and the copy.
 template <class T>
-void copy_format(const T* from, MemoryFormat from_format, T* to, int64_t batch, int64_t channels, int64_t pixels);
+void copy_format(const T* from, MemoryFormat from_format, T* to, int64_t batch, int64_t channels,
+                 int64_t pixels);
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

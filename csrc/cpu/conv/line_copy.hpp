@@ -8,13 +8,13 @@
 
 namespace fastconv::cpu {
 
-// The padded copy of the lines that output rows [begin, end) of a plane read. The columns of each residue modulo
-// the stride lie together: neighbouring outputs read neighbouring inputs whatever the stride, and a whole
-// vector may be read at every output position.
+// The padded copy of the lines that output rows [begin, end) of a plane read. The columns of each residue
+// modulo the stride lie together: neighbouring outputs read neighbouring inputs whatever the stride, and a
+// whole vector may be read at every output position.
 struct LineCopy {
-  std::vector<int64_t> slot;            // of each tap column: which residue
+  std::vector<int64_t> slot;   // of each tap column: which residue
   std::vector<int64_t> residues;
-  int64_t run, pitch;                   // elements a residue, a line
+  int64_t run, pitch;   // elements a residue, a line
 
   LineCopy(const Correlation& c, int64_t lanes) {
     for (int64_t s = 0; s < c.w.taps; ++s) {
@@ -58,4 +58,4 @@ struct LineCopy {
   }
 };
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

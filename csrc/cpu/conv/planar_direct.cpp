@@ -19,9 +19,9 @@ constexpr int64_t kFewOutputs = 48;
 constexpr int64_t kFewInputs = 4;
 constexpr int64_t kCopyBytes = 256 << 10;   // of the lines of one strip: a quarter of a small L2
 
-// Rows of an image a strip, so that its lines fit the cache, and strips or images a chunk.
+// Rows of a plane a strip, so that its lines fit the cache.
 struct Partition {
-  int64_t rows, strips, bundle;
+  int64_t rows, strips;
 };
 
 template <class T>
@@ -36,18 +36,16 @@ Partition partition(const Correlation& c, const LineCopy& lines) {
   part.strips = div_up(c.h.out, part.rows);
   part.rows = div_up(c.h.out, part.strips);
   part.strips = div_up(c.h.out, part.rows);
-  const int64_t all = planes * part.strips;
-  part.bundle = std::clamp<int64_t>(int64_t(kChunkFlops * double(part.strips) / std::max(flops, 1.0)), 1,
-                                    std::max<int64_t>(1, all / kChunks));
   return part;
 }
 
 template <class T>
 struct Weights {
-  const T* rows;                        // [group][out channel][depth]
+  const T* rows;   // [group][out channel][depth]
   memory::Buffer copy;
 
-  Weights(const Correlation& c, const T* weight) : copy(size_t(c.groups * c.out_channels * c.depth()) * sizeof(T)) {
+  Weights(const Correlation& c, const T* weight)
+      : copy(size_t(c.groups * c.out_channels * c.depth()) * sizeof(T)) {
     T* to = copy.as<T>();
     rows = to;
     for (int64_t g = 0; g < c.groups; ++g)
@@ -65,7 +63,7 @@ template <class T>
 struct Image {
   const T* copy;
   const T* bias;
-  const T* const* weights;              // [block of the depth][out channel]
+  const T* const* weights;   // [block of the depth][out channel]
   const int32_t* offsets;
   T* out;
 };
@@ -76,7 +74,7 @@ void compute(const Correlation& c, const LineCopy& lines, const Image<T>& image,
              bool relu, T* scratch) {
   const auto& gemm = kernels<T>().gemm;
   const int64_t across = div_up(c.w.out, gemm.lanes), vectors = (end - begin) * across;
-  const int64_t plane = c.h.extent * c.w.extent, depth = c.depth(), blocks = depth_blocks(depth / 2);
+  const int64_t plane = c.h.extent * c.w.extent, depth = c.depth(), blocks = depth_blocks(depth);
   const bool dense = c.h.dense() && c.w.dense();
   for (int64_t v = 0; v < vectors; v += gemm.vectors) {
     PlanarArgs<T> args{};
@@ -118,8 +116,8 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
   const LineCopy lines(c, gemm.lanes);
   const Partition part = partition<T>(c, lines);
   const Weights<T> weights(c, data.weight);
-  const int64_t depth = c.depth(), blocks = depth_blocks(depth / 2), plane = c.h.extent * c.w.extent;
-  std::vector<const T*> rows;           // [group][block][out channel]
+  const int64_t depth = c.depth(), blocks = depth_blocks(depth), plane = c.h.extent * c.w.extent;
+  std::vector<const T*> rows;   // [group][block][out channel]
   for (int64_t g = 0; g < c.groups; ++g)
     for (int64_t b = 0; b < blocks; ++b)
       for (int64_t k = 0; k < c.out_channels; ++k)
@@ -129,30 +127,28 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
   const bool relu = data.activation == Activation::relu;
   const ActivationKernel<T> finish = relu ? nullptr : activation_kernel<T>(data.activation);
 
-  parallel_for(div_up(all, part.bundle), [&](int64_t chunk) {
+  std::vector<Segment> whole;   // of a plane in one strip
+  if (part.strips == 1) lines.segments(c, 0, c.h.out, whole);
+  const double flops = c.flops_per_pixel() * double(c.pixels()) / double(c.groups * part.strips);
+  parallel_items(all, flops, [&](int64_t i) {
     const memory::Buffer copy(size_t(c.in_channels * channel) * sizeof(T));
     const memory::Buffer scratch(size_t(c.out_channels * gemm.lanes * gemm.vectors) * sizeof(T));
-    std::vector<Segment> segments;
-    for (int64_t i = chunk * part.bundle; i < std::min(all, (chunk + 1) * part.bundle); ++i) {
-      const int64_t image = i / part.strips, g = image % c.groups;
-      const int64_t begin = i % part.strips * part.rows, end = std::min(c.h.out, begin + part.rows);
-      if (part.strips > 1 || segments.empty()) {
-        segments.clear();
-        lines.segments(c, begin, end, segments);
-      }
-      const int64_t in_plane = c.h.in * c.w.in;
-      kernels<T>().pack.gather(data.in + image * c.in_channels * in_plane, in_plane, copy.as<T>(), channel,
-                               c.in_channels, segments.data(), int64_t(segments.size()), c.w.stride);
-      T* out = data.out + image * c.out_channels * plane;
-      compute<T>(c, lines,
-                 {copy.as<T>(), data.bias ? data.bias + g * c.out_channels : nullptr,
-                  rows.data() + g * blocks * c.out_channels, offsets.data(), out},
-                 begin, end, relu, scratch.as<T>());
-      if (finish)
-        for (int64_t k = 0; k < c.out_channels; ++k) {
-          T* to = out + k * plane + begin * c.w.extent;
-          finish(to, to, (end - begin) * c.w.extent);
-        }
+    const int64_t plane_index = i / part.strips, g = plane_index % c.groups;
+    const int64_t begin = i % part.strips * part.rows, end = std::min(c.h.out, begin + part.rows);
+    std::vector<Segment> own;
+    if (part.strips > 1) lines.segments(c, begin, end, own);
+    const std::vector<Segment>& segments = part.strips > 1 ? own : whole;
+    const int64_t in_plane = c.h.in * c.w.in;
+    kernels<T>().pack.gather(data.in + plane_index * c.in_channels * in_plane, in_plane, copy.as<T>(), channel,
+                             c.in_channels, segments.data(), int64_t(segments.size()), c.w.stride);
+    T* out = data.out + plane_index * c.out_channels * plane;
+    compute<T>(c, lines,
+               {copy.as<T>(), data.bias ? data.bias + g * c.out_channels : nullptr,
+                rows.data() + g * blocks * c.out_channels, offsets.data(), out},
+               begin, end, relu, scratch.as<T>());
+    for (int64_t k = 0; k < c.out_channels && finish; ++k) {
+      T* to = out + k * plane + begin * c.w.extent;
+      finish(to, to, (end - begin) * c.w.extent);
     }
   });
 }
@@ -161,13 +157,13 @@ bool accepts(const Correlation& c, MemoryFormat in, MemoryFormat out) {
   constexpr int64_t lanes = 16, limit = int64_t{1} << 24;
   return in == MemoryFormat::contiguous && out == MemoryFormat::contiguous &&
          (c.out_channels <= kFewOutputs || c.in_channels <= kFewInputs) &&
-         10 * c.w.out >= 6 * round_up(c.w.out, lanes) &&                     // little waste at the line's end
-         c.h.stride <= c.h.taps && c.w.stride <= 2 * c.w.taps &&            // few columns copied in vain
+         10 * c.w.out >= 6 * round_up(c.w.out, lanes) &&           // little waste at the line's end
+         c.h.stride <= c.h.taps && c.w.stride <= 2 * c.w.taps &&   // few columns copied in vain
          LineCopy::lines(c, 1) * (c.w.out + c.w.taps * c.w.step) * c.in_channels < limit;   // int32 offsets
 }
 
-}  // namespace
+}   // namespace
 
 const CorrelationAlgorithm planar_direct = {"planar-direct", accepts, run<float>, run<double>};
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -14,7 +14,8 @@ namespace fastconv::cpu {
 namespace {
 
 // The pieces of one tap's input under output pixels [begin, end) of a plane.
-void clip(const Correlation& c, int64_t r, int64_t s, int64_t begin, int64_t end, std::vector<Segment>& pieces) {
+void clip(const Correlation& c, int64_t r, int64_t s, int64_t begin, int64_t end,
+          std::vector<Segment>& pieces) {
   pieces.clear();
   const auto zeros = [&](int64_t to, int64_t length) {
     if (length > 0) pieces.push_back({to, -1, length});
@@ -40,9 +41,9 @@ void clip(const Correlation& c, int64_t r, int64_t s, int64_t begin, int64_t end
 template <class T>
 const T* weight_rows(const Correlation& c, const T* weight, T* copy) {
   if (c.weight_w == 1 && c.weight_h == c.w.taps && c.weight_in == c.taps()) return weight + c.weight_base;
-  parallel_for(c.groups * c.out_channels, [&](int64_t row) {
-    const T* from = weight + c.weight_base + row / c.out_channels * c.weight_group +
-                    row % c.out_channels * c.weight_out;
+  parallel_items(c.groups * c.out_channels, kMoveFlops * double(c.depth()), [&](int64_t row) {
+    const T* from =
+        weight + c.weight_base + row / c.out_channels * c.weight_group + row % c.out_channels * c.weight_out;
     T* to = copy + row * c.depth();
     for (int64_t i = 0; i < c.in_channels; ++i)
       for (int64_t r = 0; r < c.h.taps; ++r)
@@ -53,8 +54,8 @@ const T* weight_rows(const Correlation& c, const T* weight, T* copy) {
 
 template <class T>
 struct Task {
-  int64_t n, g, begin, end;      // image, group, pixels of the plane
-  int64_t first, last;           // output channels of the group
+  int64_t n, g, begin, end;   // image, group, pixels of the plane
+  int64_t first, last;        // output channels of the group
 };
 
 // Equal panels, so that the last is not a sliver.
@@ -68,7 +69,8 @@ void compute(const Correlation& c, const CorrelationData<T>& data, const T* cons
   const auto& gemm = kernels<T>().gemm;
   const auto& pack = kernels<T>().pack;
   const int64_t panel = panel_of(task.end - task.begin, gemm.lanes * gemm.vectors, gemm.lanes);
-  const int64_t taps = c.taps(), steps = std::max<int64_t>(1, (kDepth + kDepth / 4) / taps);   // channels a block
+  const int64_t taps = c.taps(),
+                steps = std::max<int64_t>(1, (kDepth + kDepth / 4) / taps);   // channels a block
   const int64_t plane = c.h.extent * c.w.extent, channels = task.last - task.first;
   const bool dense = c.h.dense() && c.w.dense();
   const memory::Buffer block(size_t(steps * taps * panel) * sizeof(T));
@@ -90,8 +92,9 @@ void compute(const Correlation& c, const CorrelationData<T>& data, const T* cons
                     pieces.data(), int64_t(pieces.size()), c.w.stride);
       }
       const Run<T> run = {rows + task.g * c.out_channels + task.first, i * taps, 0, count * taps};
-      gemm.panel({channels, width, &run, 1, 1, block.as<T>(), dense ? out + p0 : scratch.as<T>(), offsets.data(),
-                  i > 0, nullptr, data.bias ? data.bias + task.g * c.out_channels + task.first : nullptr,
+      gemm.panel({channels, width, &run, 1, 1, block.as<T>(), dense ? out + p0 : scratch.as<T>(),
+                  offsets.data(), i > 0, nullptr,
+                  data.bias ? data.bias + task.g * c.out_channels + task.first : nullptr,
                   relu && i + count == c.in_channels});
     }
     if (!dense)
@@ -122,19 +125,16 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
   const double flops = 2.0 * double(c.depth()) * double(c.out_channels) * double(c.pixels());
   const int64_t wanted = std::min(kChunks, int64_t(flops * double(planes) / kChunkFlops) + 1);
   const int64_t splits = std::clamp<int64_t>(wanted / (planes * strips), 1, div_up(c.out_channels, 24));
-  const int64_t bundle =
-      std::clamp<int64_t>(int64_t(kChunkFlops * double(strips) / std::max(flops, 1.0)), 1,
-                          std::max<int64_t>(1, planes * strips / kChunks));   // tiny planes: several a chunk
-  parallel_for(div_up(planes * strips, bundle) * splits, [&](int64_t chunk) {
-    const int64_t k = chunk % splits, begin = chunk / splits * bundle;
-    for (int64_t i = begin; i < std::min(planes * strips, begin + bundle); ++i) {
-      const int64_t plane = i / strips;
-      const int64_t v0 = part_begin(div_up(c.pixels(), gemm.lanes), strips, i % strips) * gemm.lanes;
-      const int64_t v1 = part_begin(div_up(c.pixels(), gemm.lanes), strips, i % strips + 1) * gemm.lanes;
-      compute<T>(c, data, rows.data(),
-                 {plane / c.groups, plane % c.groups, v0, std::min(c.pixels(), v1),
-                  part_begin(c.out_channels, splits, k), part_begin(c.out_channels, splits, k + 1)});
-    }
+  const double each =
+      flops / double(strips * splits) + kMoveFlops * double(c.depth()) * double(c.pixels() / strips);
+  parallel_items(planes * strips * splits, each, [&](int64_t item) {
+    const int64_t k = item % splits, i = item / splits, plane = i / strips;
+    const int64_t vectors = div_up(c.pixels(), gemm.lanes);
+    const int64_t begin = part_begin(vectors, strips, i % strips) * gemm.lanes;
+    const int64_t end = part_begin(vectors, strips, i % strips + 1) * gemm.lanes;
+    compute<T>(c, data, rows.data(),
+               {plane / c.groups, plane % c.groups, begin, std::min(c.pixels(), end),
+                part_begin(c.out_channels, splits, k), part_begin(c.out_channels, splits, k + 1)});
   });
 }
 
@@ -142,8 +142,8 @@ bool accepts(const Correlation&, MemoryFormat in, MemoryFormat out) {
   return in == MemoryFormat::contiguous && out == MemoryFormat::contiguous;
 }
 
-}  // namespace
+}   // namespace
 
 const CorrelationAlgorithm planar_gemm = {"planar-gemm", accepts, run<float>, run<double>};
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -43,8 +43,8 @@ struct Accumulator {
 // Strips [first, last) of group g; strip i is rows of image i / strips.
 template <class T>
 void accumulate(const Correlation& c, const WeightGradientData<T>& data, const LineCopy& lines,
-                const Partition& part, const std::vector<int32_t>& offsets, int64_t g, int64_t first, int64_t last,
-                const Accumulator<T>& to) {
+                const Partition& part, const std::vector<int32_t>& offsets, int64_t g, int64_t first,
+                int64_t last, const Accumulator<T>& to) {
   const auto& pack = kernels<T>().pack;
   const int64_t plane = c.pixels(), in_plane = c.h.in * c.w.in, channel = lines.channel(c, part.rows);
   const int64_t strip_size = c.in_channels * channel;
@@ -70,13 +70,14 @@ void accumulate(const Correlation& c, const WeightGradientData<T>& data, const L
                   int64_t(segments.size()), c.w.stride);
       const ptrdiff_t image = n * c.groups * c.out_channels * plane;
       for (int64_t p = begin; p < end; ++p)
-        runs.push_back({image + p * c.w.out, (k - i) * strip_size + (p - begin) * c.h.stride * lines.pitch, c.w.out});
+        runs.push_back(
+            {image + p * c.w.out, (k - i) * strip_size + (p - begin) * c.h.stride * lines.pitch, c.w.out});
       if (to.db)
         for (int64_t o = 0; o < c.out_channels; ++o)
           to.db[o] += pack.sum(a[size_t(o)] + image + begin * c.w.out, (end - begin) * c.w.out);
     }
-    kernels<T>().gemm.dot({c.out_channels, c.depth(), a.data(), b.data(), runs.data(), int64_t(runs.size()), to.dw,
-                           c.depth(), true});
+    kernels<T>().gemm.dot({c.out_channels, c.depth(), a.data(), b.data(), runs.data(), int64_t(runs.size()),
+                           to.dw, c.depth(), true});
   }
 }
 
@@ -89,7 +90,8 @@ void run(const Correlation& c, const WeightGradientData<T>& data) {
   const int64_t stride = size + c.out_channels;   // of a chunk's copy: dw, then db
   const memory::Buffer copies(size_t(c.groups * part.chunks * stride) * sizeof(T));
   std::memset(copies.as<T>(), 0, size_t(c.groups * part.chunks * stride) * sizeof(T));
-  parallel_for(c.groups * part.chunks, [&](int64_t task) {
+  const double flops = c.flops_per_pixel() * double(c.pixels() * c.batch) / double(c.groups * part.chunks);
+  parallel_items(c.groups * part.chunks, flops, [&](int64_t task) {
     const int64_t g = task / part.chunks, i = task % part.chunks;
     T* copy = copies.as<T>() + task * stride;
     accumulate(c, data, lines, part, offsets, g, part_begin(strips, part.chunks, i),
@@ -109,13 +111,13 @@ bool accepts(const Correlation& c, MemoryFormat grad, MemoryFormat x) {
   constexpr int64_t lanes = 16, limit = int64_t{1} << 24;
   return grad == MemoryFormat::contiguous && x == MemoryFormat::contiguous &&
          (c.out_channels <= kFewOutputs || c.in_channels <= kFewInputs) && c.depth() <= 4096 &&
-         10 * c.w.out >= 6 * round_up(c.w.out, lanes) &&              // little waste at the line's end
-         c.h.stride <= c.h.taps && c.w.stride <= 2 * c.w.taps &&     // few columns copied in vain
+         10 * c.w.out >= 6 * round_up(c.w.out, lanes) &&           // little waste at the line's end
+         c.h.stride <= c.h.taps && c.w.stride <= 2 * c.w.taps &&   // few columns copied in vain
          LineCopy::lines(c, 1) * (c.w.out + c.w.taps * c.w.step) * c.in_channels < limit;   // int32 offsets
 }
 
-}  // namespace
+}   // namespace
 
 const WeightGradientAlgorithm weight_dot = {"planar-dot", accepts, run<float>, run<double>};
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -1,5 +1,5 @@
-// Gradient of the weight as matrix products over pixels: input channels are broadcast, output channels lie along
-// the vectors. The gradient is packed into panels [pixel][64] (copied from channels last, transposed from
+// Gradient of the weight as matrix products over pixels: input channels are broadcast, output channels lie
+// along the vectors. The gradient is packed into panels [pixel][64] (copied from channels last, transposed from
 // planes); the input is read in place, tap by tap, wherever it lies.
 //
 // With few input channels a tap has too few rows for a register tile. There the lines of the input are copied
@@ -16,8 +16,8 @@ namespace fastconv::cpu {
 namespace {
 
 constexpr int64_t kFewInputs = 8;
-constexpr int64_t kRows = 2048;         // of the product that share a pass: times 64 channels, half an L2
-constexpr int64_t kPixels = 160;        // a panel of the gradient: at 64 channels it just fits L1
+constexpr int64_t kRows = 2048;    // of the product that share a pass: times 64 channels, half an L2
+constexpr int64_t kPixels = 160;   // a panel of the gradient: at 64 channels it just fits L1
 
 bool copies_lines(const Correlation& c) {
   constexpr int64_t limit = int64_t{1} << 24;
@@ -28,10 +28,10 @@ bool copies_lines(const Correlation& c) {
 // Taps are split where all rows would not fit the cache; output rows (of any image) into chunks with private
 // copies of dw, added up in order. Neither depends on threads.
 struct Partition {
-  int64_t panel, panels;       // output channels a panel; panels a group
-  int64_t splits;              // of the taps
-  int64_t rows, chunks;        // output rows of all images; parts of them
-  int64_t strip;               // output rows a packed panel
+  int64_t panel, panels;   // output channels a panel; panels a group
+  int64_t splits;          // of the taps
+  int64_t rows, chunks;    // output rows of all images; parts of them
+  int64_t strip;           // output rows a packed panel
 };
 
 Partition partition(const Correlation& c, int64_t panel, bool lines) {
@@ -43,8 +43,8 @@ Partition partition(const Correlation& c, int64_t panel, bool lines) {
   part.strip = std::clamp<int64_t>(kPixels / c.w.out, 1, lines ? c.h.out : part.rows);
   const double flops = c.flops_per_pixel() * double(part.rows * c.w.out);
   const int64_t wanted = std::clamp<int64_t>(int64_t(flops / kChunkFlops), 1, kChunks);
-  part.chunks = std::clamp<int64_t>(wanted / (c.groups * part.panels * part.splits), 1,
-                                    div_up(part.rows, part.strip));
+  part.chunks =
+      std::clamp<int64_t>(wanted / (c.groups * part.panels * part.splits), 1, div_up(part.rows, part.strip));
   return part;
 }
 
@@ -55,8 +55,8 @@ struct Strides {
 
 // Pixels [begin, begin + count) of all images, channels [k, k + width): packed with `padded` between pixels.
 template <class T>
-void pack_gradient(const Correlation& c, const WeightGradientData<T>& data, int64_t begin, int64_t count, int64_t k,
-                   int64_t width, int64_t padded, T* to) {
+void pack_gradient(const Correlation& c, const WeightGradientData<T>& data, int64_t begin, int64_t count,
+                   int64_t k, int64_t width, int64_t padded, T* to) {
   const auto& pack = kernels<T>().pack;
   const int64_t channels = c.out_channels * c.groups, plane = c.pixels();
   if (data.grad_format == MemoryFormat::channels_last)
@@ -64,16 +64,16 @@ void pack_gradient(const Correlation& c, const WeightGradientData<T>& data, int6
   if (padded > width) std::memset(to, 0, size_t(count * padded) * sizeof(T));
   for (int64_t at = begin; at < begin + count;) {
     const int64_t n = at / plane, pixels = std::min(plane - at % plane, begin + count - at);
-    pack.transpose(data.grad + (n * channels + k) * plane + at % plane, plane, to + (at - begin) * padded, padded,
-                   width, pixels);
+    pack.transpose(data.grad + (n * channels + k) * plane + at % plane, plane, to + (at - begin) * padded,
+                   padded, width, pixels);
     at += pixels;
   }
 }
 
 // The stretches of output rows [row0, row1) where tap (r, s) reads inside the input.
 template <class T>
-void clip(const Correlation& c, const T* const* rows, const Strides<T>& x, int64_t row0, int64_t row1, int64_t r,
-          int64_t s, std::vector<Run<T>>& runs) {
+void clip(const Correlation& c, const T* const* rows, const Strides<T>& x, int64_t row0, int64_t row1,
+          int64_t r, int64_t s, std::vector<Run<T>>& runs) {
   runs.clear();
   const int64_t x0 = c.w.first + s * c.w.step, channels = c.in_channels * c.groups;
   const int64_t left = x0 < 0 ? div_up(-x0, c.w.stride) : 0;
@@ -82,25 +82,29 @@ void clip(const Correlation& c, const T* const* rows, const Strides<T>& x, int64
   for (int64_t row = row0; row < row1; ++row) {
     const int64_t y = row % c.h.out * c.h.stride + c.h.first + r * c.h.step;
     if (y < 0 || y >= c.h.in) continue;
-    runs.push_back({rows, row / c.h.out * channels * c.h.in * c.w.in + y * x.row + (x0 + left * c.w.stride) * x.column,
-                    (row - row0) * c.w.out + left, right - left});
+    runs.push_back(
+        {rows, row / c.h.out * channels * c.h.in * c.w.in + y * x.row + (x0 + left * c.w.stride) * x.column,
+         (row - row0) * c.w.out + left, right - left});
   }
 }
 
 template <class T>
 struct Job {
   int64_t g, j, split, row0, row1;
-  T *dw, *db;                    // [depth][panel], [panel] or null
+  T *dw, *db;   // [depth][panel], [panel] or null
 };
 
 template <class T>
-void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Partition& part, const Job<T>& job) {
+void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Partition& part,
+             const Job<T>& job) {
   const auto& gemm = kernels<T>().gemm;
   const int64_t width = std::min(part.panel, c.out_channels - job.j * part.panel);
   const int64_t padded = round_up(width, gemm.lanes), channels = c.in_channels * c.groups;
   const bool last = data.x_format == MemoryFormat::channels_last;
-  const Strides<T> x = last ? Strides<T>{1, c.w.in * channels, channels} : Strides<T>{c.h.in * c.w.in, c.w.in, 1};
-  const std::vector<const T*> rows = row_pointers(data.x + job.g * c.in_channels * x.channel, c.in_channels, x.channel);
+  const Strides<T> x =
+      last ? Strides<T>{1, c.w.in * channels, channels} : Strides<T>{c.h.in * c.w.in, c.w.in, 1};
+  const std::vector<const T*> rows =
+      row_pointers(data.x + job.g * c.in_channels * x.channel, c.in_channels, x.channel);
   const std::vector<ptrdiff_t> offsets = row_offsets(c.in_channels, c.taps() * part.panel);
   const memory::Buffer packed(size_t(part.strip * c.w.out * padded) * sizeof(T));
   std::vector<Run<T>> runs;
@@ -112,15 +116,17 @@ void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Part
     for (int64_t t = part_begin(c.taps(), part.splits, job.split);
          t < part_begin(c.taps(), part.splits, job.split + 1); ++t) {
       clip(c, rows.data(), x, row, end, t / c.w.taps, t % c.w.taps, runs);
-      gemm.panel({c.in_channels, width, runs.data(), int64_t(runs.size()), c.w.stride * x.column, packed.as<T>(),
-                  job.dw + t * part.panel, offsets.data(), row > job.row0, nullptr, nullptr, false});
+      gemm.panel({c.in_channels, width, runs.data(), int64_t(runs.size()), c.w.stride * x.column,
+                  packed.as<T>(), job.dw + t * part.panel, offsets.data(), row > job.row0, nullptr, nullptr,
+                  false});
     }
   }
 }
 
 // x is planes here.
 template <class T>
-void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Partition& part, const Job<T>& job) {
+void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Partition& part,
+              const Job<T>& job) {
   const auto& gemm = kernels<T>().gemm;
   const auto& pack = kernels<T>().pack;
   const LineCopy lines(c, gemm.lanes);
@@ -172,7 +178,9 @@ void run(const Correlation& c, const WeightGradientData<T>& given) {
   const int64_t depth = c.depth(), size = (depth + 1) * part.panel;   // dw of a panel, then db
   const int64_t blocks = c.groups * part.panels;
   const memory::Buffer copies(size_t(part.chunks * blocks * size) * sizeof(T));
-  parallel_for(part.chunks * blocks * part.splits, [&](int64_t task) {
+  const int64_t tasks = part.chunks * blocks * part.splits;
+  const double flops = c.flops_per_pixel() * double(part.rows * c.w.out) / double(tasks);
+  parallel_items(tasks, flops, [&](int64_t task) {
     const int64_t split = task % part.splits, block = task / part.splits % blocks;
     const int64_t chunk = task / part.splits / blocks;
     T* dw = copies.as<T>() + (chunk * blocks + block) * size;
@@ -185,15 +193,18 @@ void run(const Correlation& c, const WeightGradientData<T>& given) {
   });
 
   const int64_t slices = std::clamp<int64_t>(depth * part.panel / 65536, 1, kChunks);
-  parallel_for(blocks * slices, [&](int64_t task) {
-    const int64_t block = task / slices, k = block / part.panels * c.out_channels + block % part.panels * part.panel;
+  parallel_items(blocks * slices, kMoveFlops * double(depth * part.panel / slices), [&](int64_t task) {
+    const int64_t block = task / slices,
+                  k = block / part.panels * c.out_channels + block % part.panels * part.panel;
     const int64_t width = std::min(part.panel, c.out_channels - block % part.panels * part.panel);
-    const int64_t l0 = part_begin(depth, slices, task % slices), l1 = part_begin(depth, slices, task % slices + 1);
+    const int64_t l0 = part_begin(depth, slices, task % slices),
+                  l1 = part_begin(depth, slices, task % slices + 1);
     T* sum = copies.as<T>() + block * size;
     if (part.chunks > 1)
       kernels<T>().pack.add_rows(sum + blocks * size + l0 * part.panel, blocks * size, part.chunks - 1,
                                  (l1 - l0) * part.panel, sum + l0 * part.panel);
-    kernels<T>().pack.transpose(sum + l0 * part.panel, part.panel, data.dw + k * depth + l0, depth, l1 - l0, width);
+    kernels<T>().pack.transpose(sum + l0 * part.panel, part.panel, data.dw + k * depth + l0, depth, l1 - l0,
+                                width);
     if (!data.db || task % slices != 0) return;
     T* db = sum + depth * part.panel;
     kernels<T>().pack.add_rows(db + blocks * size, blocks * size, part.chunks - 1, width, db);
@@ -203,8 +214,8 @@ void run(const Correlation& c, const WeightGradientData<T>& given) {
 
 bool accepts(const Correlation&, MemoryFormat, MemoryFormat) { return true; }
 
-}  // namespace
+}   // namespace
 
 const WeightGradientAlgorithm weight_gemm = {"gemm", accepts, run<float>, run<double>};
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

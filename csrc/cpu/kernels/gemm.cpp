@@ -27,17 +27,11 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
   Vec<T> acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
-    const T* c = args.c + args.c_offsets[m + i];
-    const Vec<T> row = args.row_bias ? broadcast(args.row_bias[m + i]) : zero<T>();
-    for (int j = 0; j < NV; ++j) {
-      const int count = j == NV - 1 ? tail : lanes;
-      if (args.accumulate)
-        acc[i][j] = count == lanes ? load(c + j * lanes) : load_partial(c + j * lanes, count);
-      else if (args.column_bias)
-        acc[i][j] = load_partial(args.column_bias + j * lanes, count);
-      else
-        acc[i][j] = row;
-    }
+    const Vec<T> row = args.row_bias && !args.accumulate ? broadcast(args.row_bias[m + i]) : zero<T>();
+    for (int j = 0; j < NV; ++j)
+      acc[i][j] = args.column_bias && !args.accumulate
+                      ? load_partial(args.column_bias + j * lanes, j == NV - 1 ? tail : lanes)
+                      : row;
   }
   for (int64_t r = 0; r < args.run_count; ++r) {
     const Run<T>& run = args.runs[r];
@@ -60,8 +54,11 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
   for (int i = 0; i < MR; ++i) {
     T* c = args.c + args.c_offsets[m + i];
     for (int j = 0; j < NV; ++j) {
-      const Vec<T> v = args.relu ? positive<T>(acc[i][j]) : acc[i][j];
-      if (j < NV - 1 || tail == lanes)
+      const bool whole = j < NV - 1 || tail == lanes;
+      Vec<T> v = acc[i][j];
+      if (args.accumulate) v += whole ? load(c + j * lanes) : load_partial(c + j * lanes, tail);
+      if (args.relu) v = positive<T>(v);
+      if (whole)
         store(c + j * lanes, v);
       else
         store_partial(c + j * lanes, v, tail);
@@ -77,10 +74,8 @@ void planar_tile(const PlanarArgs<T>& args, int64_t m) {
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
     w[i] = args.weights[m + i];
-    const Vec<T> row = args.row_bias ? broadcast(args.row_bias[m + i]) : zero<T>();
-    for (int j = 0; j < NV; ++j)
-      acc[i][j] =
-          args.accumulate ? load_partial(c + i * args.c_stride + args.c_offsets[j], args.lanes[j]) : row;
+    const Vec<T> row = args.row_bias && !args.accumulate ? broadcast(args.row_bias[m + i]) : zero<T>();
+    for (int j = 0; j < NV; ++j) acc[i][j] = row;
   }
   const T* x[NV];
   for (int j = 0; j < NV; ++j) x[j] = args.x + args.x_offsets[j];
@@ -98,7 +93,9 @@ void planar_tile(const PlanarArgs<T>& args, int64_t m) {
   for (int i = 0; i < MR; ++i)
     for (int j = 0; j < NV; ++j) {
       T* to = c + i * args.c_stride + args.c_offsets[j];
-      const Vec<T> v = args.relu ? positive<T>(acc[i][j]) : acc[i][j];
+      Vec<T> v = acc[i][j];
+      if (args.accumulate) v += load_partial(to, args.lanes[j]);
+      if (args.relu) v = positive<T>(v);
       if (args.lanes[j] == kLanes<T>)
         store(to, v);
       else
@@ -145,8 +142,7 @@ void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
   for (int k = 0; k < MR * NV; k += lanes) {
     Vec<T> part[lanes];
 #pragma GCC unroll 16
-    for (int i = 0; i < lanes; ++i)
-      part[i] = k + i < MR * NV ? acc[(k + i) / NV][(k + i) % NV] : zero<T>();
+    for (int i = 0; i < lanes; ++i) part[i] = k + i < MR * NV ? acc[(k + i) / NV][(k + i) % NV] : zero<T>();
     store(sums + k, sums_of<T>(part));
   }
   for (int k = 0; k < MR * NV; ++k) {
@@ -191,11 +187,15 @@ void row_tiles(const Args& args, At... at) {
 template <class T>
 void panel(const PanelArgs<T>& args) {
   switch ((args.columns + kLanes<T> - 1) / kLanes<T>) {
-    case 1: return row_tiles<PanelTile, T, 1>(args);
-    case 2: return row_tiles<PanelTile, T, 2>(args);
+    case 1:
+      return row_tiles<PanelTile, T, 1>(args);
+    case 2:
+      return row_tiles<PanelTile, T, 2>(args);
 #if defined(__AVX512F__) || defined(__aarch64__)
-    case 3: return row_tiles<PanelTile, T, 3>(args);
-    case 4: return row_tiles<PanelTile, T, 4>(args);
+    case 3:
+      return row_tiles<PanelTile, T, 3>(args);
+    case 4:
+      return row_tiles<PanelTile, T, 4>(args);
 #endif
   }
 }
@@ -203,11 +203,15 @@ void panel(const PanelArgs<T>& args) {
 template <class T>
 void planar(const PlanarArgs<T>& args) {
   switch (args.vectors) {
-    case 1: return row_tiles<PlanarTile, T, 1>(args);
-    case 2: return row_tiles<PlanarTile, T, 2>(args);
+    case 1:
+      return row_tiles<PlanarTile, T, 1>(args);
+    case 2:
+      return row_tiles<PlanarTile, T, 2>(args);
 #if defined(__AVX512F__) || defined(__aarch64__)
-    case 3: return row_tiles<PlanarTile, T, 3>(args);
-    case 4: return row_tiles<PlanarTile, T, 4>(args);
+    case 3:
+      return row_tiles<PlanarTile, T, 3>(args);
+    case 4:
+      return row_tiles<PlanarTile, T, 4>(args);
 #endif
   }
 }
@@ -223,7 +227,7 @@ void dot(const DotArgs<T>& args) {
   if (n + 1 == args.columns) row_tiles<DotTile, T, 1, 6>(args, n);
 }
 
-}  // namespace
+}   // namespace
 
 template <class T>
 GemmKernels<T> gemm_kernels() {
@@ -232,4 +236,4 @@ GemmKernels<T> gemm_kernels() {
 template GemmKernels<float> gemm_kernels();
 template GemmKernels<double> gemm_kernels();
 
-}  // namespace fastconv::cpu::FASTCONV_ISA
+}   // namespace fastconv::cpu::FASTCONV_ISA

@@ -18,39 +18,39 @@ struct Run {
   int64_t length;         // steps
 };
 
-// C[m][j] = start + sum over runs, p:  rows[m][offset + p * step] * B[first + p][j],  0 <= j < columns.
+// C[m][j] = C or bias + sum over runs, p:  rows[m][offset + p * step] * B[first + p][j],  0 <= j < columns.
 // B is packed: consecutive steps lie ceil(columns / lanes) * lanes apart, the tail filled with zeros.
 template <class T>
 struct PanelArgs {
   int64_t rows;
-  int64_t columns;             // at most vectors * lanes of the kernel table
+  int64_t columns;   // at most vectors * lanes of the kernel table
   const Run<T>* runs;
   int64_t run_count;
   ptrdiff_t step;
   const T* b;
   T* c;
-  const ptrdiff_t* c_offsets;  // row m starts at c + c_offsets[m]
-  bool accumulate;             // start from C; else from the bias, or zero
-  const T* column_bias;        // (columns,) or null
-  const T* row_bias;           // (rows,) or null
-  bool relu;                   // on the result
+  const ptrdiff_t* c_offsets;   // row m starts at c + c_offsets[m]
+  bool accumulate;              // add to C; else to the bias, or zero
+  const T* column_bias;         // (columns,) or null
+  const T* row_bias;            // (rows,) or null
+  bool relu;                    // on the result
 };
 
 // The same with B read in place from an image whose rows lie contiguous: step l of vector v reads
 // x[x_offsets[v] + offsets[l] ...]. Vectors may read up to one vector past the last element that counts.
 template <class T>
 struct PlanarArgs {
-  int64_t rows;                // output channels
-  const T* const* weights;     // row k: `steps` contiguous values
+  int64_t rows;              // output channels
+  const T* const* weights;   // row k: `steps` contiguous values
   int64_t steps;
   const int32_t* offsets;
   const T* x;
-  int vectors;                 // at most kMaxVectors
+  int vectors;   // at most kMaxVectors
   ptrdiff_t x_offsets[kMaxVectors];
   ptrdiff_t c_offsets[kMaxVectors];
-  int lanes[kMaxVectors];      // how many of each vector's lanes are stored
+  int lanes[kMaxVectors];   // how many of each vector's lanes are stored
   T* c;
-  ptrdiff_t c_stride;          // between rows
+  ptrdiff_t c_stride;   // between rows
   bool accumulate;
   const T* row_bias;
   bool relu;
@@ -75,8 +75,8 @@ struct DotArgs {
 
 template <class T>
 struct GemmKernels {
-  int lanes;         // elements of a vector
-  int vectors;       // vectors of the widest panel
+  int lanes;     // elements of a vector
+  int vectors;   // vectors of the widest panel
   void (*panel)(const PanelArgs<T>&);
   void (*planar)(const PlanarArgs<T>&);
   void (*dot)(const DotArgs<T>&);
@@ -89,4 +89,4 @@ GemmKernels<T> gemm_kernels();
 }
 #endif
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -122,7 +122,7 @@ T sum(const T* src, int64_t n) {
   return reduce_add<T>((part[0] + part[1]) + (part[2] + part[3]));
 }
 
-}  // namespace
+}   // namespace
 
 template <class T>
 PackKernels<T> pack_kernels() {
@@ -131,4 +131,4 @@ PackKernels<T> pack_kernels() {
 template PackKernels<float> pack_kernels();
 template PackKernels<double> pack_kernels();
 
-}  // namespace fastconv::cpu::FASTCONV_ISA
+}   // namespace fastconv::cpu::FASTCONV_ISA

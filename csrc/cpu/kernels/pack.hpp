@@ -39,4 +39,4 @@ PackKernels<T> pack_kernels();
 }
 #endif
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

@@ -11,4 +11,4 @@ const KernelTable<T>& table() {
 template const KernelTable<float>& table();
 template const KernelTable<double>& table();
 
-}  // namespace fastconv::cpu::FASTCONV_ISA
+}   // namespace fastconv::cpu::FASTCONV_ISA

@@ -20,4 +20,4 @@ struct KernelTable {
   OptimizerKernels<T> optimizer;
 };
 
-}  // namespace fastconv::cpu
+}   // namespace fastconv::cpu

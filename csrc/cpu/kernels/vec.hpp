@@ -167,4 +167,4 @@ FASTCONV_INLINE T reduce_add(Vec<T> v) {
   return lane[0];
 }
 
-}  // namespace fastconv::cpu::FASTCONV_ISA
+}   // namespace fastconv::cpu::FASTCONV_ISA
