@@ -13,7 +13,7 @@ import pytest
 import fastconv as fc
 import fastconv.nn.functional as F
 from fastconv import nn, optim
-from fastconv.autograd import Node
+from fastconv.autograd.engine import Node
 
 
 def leaf(values):

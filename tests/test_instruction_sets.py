@@ -15,7 +15,16 @@ import pytest
 from fastconv import _core
 
 TESTS = Path(__file__).parent
-KERNEL_TESTS = ["conv", "pool", "linear", "activation", "loss", "update", "determinism"]
+KERNEL_TESTS = [
+    "conv",
+    "conv_layout",
+    "pool",
+    "linear",
+    "activation",
+    "loss",
+    "update",
+    "determinism",
+]
 AVAILABLE = _core.config()["available_isas"]
 OTHERS = [isa for isa in AVAILABLE if isa != _core.config()["isa"]]
 
@@ -44,7 +53,8 @@ def test_forced_set_is_the_one_that_runs(isa):
 
 
 def test_unknown_set_is_refused_in_one_sentence():
-    result = run_python("sse9", "-c", "import fastconv")
+    use = "import numpy, fastconv; fastconv.ops.relu(numpy.ones(3))"
+    result = run_python("sse9", "-c", use)
     assert result.returncode == 1
     message = result.stderr.strip().splitlines()[-1]
     assert "FASTCONV_ISA" in message and "sse9" in message

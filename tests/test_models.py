@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from fastconv import nn
-from fastconv.autograd import no_grad
+from fastconv.autograd.engine import no_grad
+from fastconv.autograd.tensor import Tensor
 from fastconv.files import FileFormatError, load_weights, save_weights
 from fastconv.models import MODELS, lenet5, summary, xo_net
 from fastconv.random import manual_seed
-from fastconv.tensor import Tensor
 
 
 def batch(count: int, shape: tuple[int, ...] = (1, 28, 28), seed: int = 0) -> Tensor:

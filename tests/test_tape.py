@@ -13,7 +13,7 @@ import pytest
 
 import fastconv as fc
 import fastconv.nn.functional as F
-from fastconv.autograd import enable_grad, is_grad_enabled
+from fastconv.autograd.engine import enable_grad, is_grad_enabled
 
 
 def ones(*shape):

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from fastconv import memory, nn, ops, optim
 from fastconv._core import __version__
-from fastconv.autograd import enable_grad, is_grad_enabled, no_grad
+from fastconv.autograd.creation import arange, ones, randn, tensor, zeros
+from fastconv.autograd.engine import enable_grad, is_grad_enabled, no_grad
+from fastconv.autograd.shaping import cat
+from fastconv.autograd.tensor import Tensor
 from fastconv.config import (
     algorithm,
     get_num_threads,
@@ -16,11 +19,8 @@ from fastconv.config import (
     show_config,
     threads,
 )
-from fastconv.creation import arange, ones, randn, tensor, zeros
 from fastconv.files import FileFormatError, load_weights, save_weights
 from fastconv.random import manual_seed
-from fastconv.shaping import cat
-from fastconv.tensor import Tensor
 
 if TYPE_CHECKING:
     from fastconv import data, models, reference, testing, train

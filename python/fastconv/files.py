@@ -147,6 +147,6 @@ def load_weights(model: Module, file: PathLike, strict: bool = True) -> None:
 
 def array_of(value: Any) -> Any:
     """The array behind a Tensor; anything else as it is."""
-    from fastconv.tensor import Tensor
+    from fastconv.autograd.tensor import Tensor
 
     return value.data if isinstance(value, Tensor) else value

@@ -27,7 +27,7 @@ def _turn(call: Call, inner: int) -> list[float]:
     """Seconds of each of the calls that fit one turn, after one that is not counted."""
     time.sleep(REST)
     call()
-    times = []
+    times: list[float] = []
     end = time.perf_counter() + TURN
     while not times or time.perf_counter() < end:
         start = time.perf_counter()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 import sys
 from collections.abc import Iterable, Sequence
@@ -33,6 +34,7 @@ def machine(dtype: str) -> dict[str, Any]:
     config = _core.config()
     return {
         "cpu": cpu_name(),
+        "load": round(os.getloadavg()[0], 2),
         "isa": config["isa"],
         "threads": config["threads"],
         "dtype": dtype,

@@ -38,7 +38,7 @@ def peer_call(case: Case, arrays: tuple[Array, ...]) -> Callable[[], object] | N
             made = made.contiguous(memory_format=torch.channels_last)
         return made
 
-    calls = {"conv": _conv, "linear": _linear, "pool": _pool}
+    calls: dict[str, Callable[..., Any]] = {"conv": _conv, "linear": _linear, "pool": _pool}
     call = calls[case.kind](case.problem, case.pass_name, *(tensor(array) for array in arrays))
     return _without_tape(call) if call else None
 
@@ -58,8 +58,8 @@ def _conv(
         return None
     padding = [before for before, _ in p.padding]
     if pass_name == "forward":
-        convolve, rest = torch.conv2d, (p.stride, padding, p.dilation, p.groups)
-        return lambda: convolve(x, weight, bias, *rest)
+        convolve = torch.conv2d
+        return lambda: convolve(x, weight, bias, p.stride, padding, p.dilation, p.groups)
     backward = torch.ops.aten.convolution_backward
     rest = (p.stride, padding, p.dilation, False, [0, 0], p.groups)
     if pass_name == "backward_input":

@@ -14,7 +14,7 @@ from fastconv.data.dataset import ArrayDataset
 from fastconv.data.words import ORDER, words
 
 if TYPE_CHECKING:
-    from fastconv.tensor import Tensor
+    from fastconv.autograd.tensor import Tensor
 
 _GROUP_ROWS = 512  # rows gathered at once: a few hundred KB, and one hand-over for many batches
 
@@ -74,7 +74,7 @@ class DataLoader:
         self._epoch, self._position, self._begun = epoch, position, False
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        from fastconv.tensor import Tensor
+        from fastconv.autograd.tensor import Tensor
 
         if self._begun:
             self._epoch, self._position = self._epoch + 1, 0

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.autograd import no_grad
+from fastconv.autograd.engine import no_grad
+from fastconv.autograd.tensor import Tensor
 from fastconv.nn import Module
-from fastconv.tensor import Tensor
 
 
 @dataclass(frozen=True)

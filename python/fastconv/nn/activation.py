@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
 from fastconv.nn.module import Module
-from fastconv.tensor import Tensor
 
 if TYPE_CHECKING:
     from fastconv.ops.types import Activation

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
 from fastconv.nn import init
 from fastconv.nn.arguments import integer, pair
 from fastconv.nn.arguments import padding as padding_of
 from fastconv.nn.module import MEMORY_FORMATS, Module, Parameter
-from fastconv.tensor import Tensor
 
 if TYPE_CHECKING:
     from fastconv.ops.types import Activation, MemoryFormat

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
 from fastconv.nn.module import Module
-from fastconv.tensor import Tensor
 
 
 class Flatten(Module):

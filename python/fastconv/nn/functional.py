@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastconv import arithmetic, elementwise, ops, shaping
-from fastconv.autograd import recording
-from fastconv.tensor import Tensor, record
+from fastconv import ops
+from fastconv.autograd import arithmetic, elementwise, shaping
+from fastconv.autograd.engine import recording
+from fastconv.autograd.tensor import Tensor, record
 
 if TYPE_CHECKING:
     from fastconv.ops.types import Activation, MemoryFormat, Reduction

@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from fastconv.autograd.tensor import Tensor
+from fastconv.autograd.variable import FLOATING
 from fastconv.random import generator
-from fastconv.tensor import Tensor
-from fastconv.variable import FLOATING
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
 from fastconv.nn import init
 from fastconv.nn.arguments import integer
 from fastconv.nn.module import Module, Parameter
-from fastconv.tensor import Tensor
 
 if TYPE_CHECKING:
     from fastconv.ops.types import Activation

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from fastconv.tensor import Tensor
-from fastconv.variable import FLOATING
+from fastconv.autograd.tensor import Tensor
+from fastconv.autograd.variable import FLOATING
 
 if TYPE_CHECKING:
     from fastconv.ops.types import MemoryFormat

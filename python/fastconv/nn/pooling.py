@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
 from fastconv.nn.arguments import pair
 from fastconv.nn.module import Module
-from fastconv.tensor import Tensor
 
 
 class MaxPool2d(Module):

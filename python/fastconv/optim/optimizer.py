@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.autograd import enable_grad
-from fastconv.tensor import Tensor
+from fastconv.autograd.engine import enable_grad
+from fastconv.autograd.tensor import Tensor
 
 
 class Optimizer:

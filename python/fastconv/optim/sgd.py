@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from fastconv import ops
+from fastconv.autograd.tensor import Tensor
 from fastconv.optim.optimizer import Optimizer, Params, check_range, decay_of
-from fastconv.tensor import Tensor
 
 
 class SGD(Optimizer):

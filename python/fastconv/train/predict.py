@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from fastconv import ops
-from fastconv.autograd import no_grad
+from fastconv.autograd.engine import no_grad
+from fastconv.autograd.tensor import Tensor
 from fastconv.data import Normalize
 from fastconv.files import FileFormatError, PathLike
-from fastconv.tensor import Tensor
 from fastconv.train.run import Run
 
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from fastconv import random
-from fastconv.autograd import no_grad
+from fastconv.autograd.engine import no_grad
+from fastconv.autograd.tensor import Tensor
 from fastconv.data import DataLoader
 from fastconv.nn import CrossEntropyLoss, Module
 from fastconv.ops.types import MemoryFormat
-from fastconv.tensor import Tensor
 
 
 class Callback:

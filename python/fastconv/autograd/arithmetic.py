@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.autograd import recording
-from fastconv.broadcast import NUMBERS, apply, operands, unbroadcast
-from fastconv.tensor import Tensor, record
-from fastconv.variable import FLOATING
+from fastconv.autograd.broadcast import NUMBERS, apply, operands, unbroadcast
+from fastconv.autograd.engine import recording
+from fastconv.autograd.tensor import Tensor, record
+from fastconv.autograd.variable import FLOATING
 
 
 def add(a: Any, b: Any) -> Tensor:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from fastconv.autograd.shaping import arguments, cat
+from fastconv.autograd.tensor import Tensor
 from fastconv.random import generator
-from fastconv.shaping import arguments, cat
-from fastconv.tensor import Tensor
 
 __all__ = ["arange", "cat", "ones", "randn", "tensor", "zeros"]
 

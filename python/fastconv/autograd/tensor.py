@@ -1,9 +1,9 @@
 """Tensor: an array whose history is recorded, with the operators that record it.
 
-Methods of one line stand for the functions of :mod:`fastconv.arithmetic`,
-:mod:`fastconv.elementwise`, :mod:`fastconv.reduction` and :mod:`fastconv.shaping`, where each
-forward has its backward beside it. Names, arguments and results are PyTorch's. The tensors of an
-operation must have one dtype (TypeError otherwise); Python and NumPy numbers take the tensor's.
+Methods of one line stand for the functions of ``arithmetic``, ``elementwise``, ``reduction`` and
+``shaping`` beside this file, where each forward has its backward beside it. Names, arguments and
+results are PyTorch's. The tensors of an operation must have one dtype (TypeError otherwise); Python
+and NumPy numbers take the tensor's.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.autograd import Backward, Node
-from fastconv.variable import Variable
+from fastconv.autograd.engine import Backward, Node
+from fastconv.autograd.variable import Variable
 
 
 class Tensor(Variable):
     """An array that may take part in a recorded computation.
 
     ``Tensor(array, requires_grad=False)`` wraps a NumPy array without copying it;
-    :func:`fastconv.tensor` also takes lists and numbers.
+    :func:`fastconv.autograd.tensor` also takes lists and numbers.
     """
 
     __slots__ = ()
@@ -239,8 +239,8 @@ def alias(out: Tensor, source: Tensor) -> Tensor:
 
 
 # The operators need the class above and its methods need the operators.
-from fastconv import arithmetic as _arithmetic  # noqa: E402
-from fastconv import elementwise as _elementwise  # noqa: E402
-from fastconv import inplace as _inplace  # noqa: E402
-from fastconv import reduction as _reduction  # noqa: E402
-from fastconv import shaping as _shaping  # noqa: E402
+from fastconv.autograd import arithmetic as _arithmetic  # noqa: E402
+from fastconv.autograd import elementwise as _elementwise  # noqa: E402
+from fastconv.autograd import inplace as _inplace  # noqa: E402
+from fastconv.autograd import reduction as _reduction  # noqa: E402
+from fastconv.autograd import shaping as _shaping  # noqa: E402

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.variable import FLOATING, Variable
+from fastconv.autograd.variable import FLOATING, Variable
 
 NUMBERS = (bool, int, float, np.bool_, np.number)
 

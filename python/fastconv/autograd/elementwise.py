@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from fastconv import ops
-from fastconv.autograd import recording
-from fastconv.tensor import Tensor, record
-from fastconv.variable import FLOATING
+from fastconv.autograd.engine import recording
+from fastconv.autograd.tensor import Tensor, record
+from fastconv.autograd.variable import FLOATING
 
 
 def _unary(

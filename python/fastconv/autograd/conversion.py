@@ -8,7 +8,7 @@ import numpy as np
 
 
 class Viewable:
-    """What only reads the array; :class:`fastconv.variable.Variable` adds the gradient."""
+    """What only reads the array; :class:`fastconv.autograd.variable.Variable` adds the gradient."""
 
     __slots__ = ()
 

@@ -1,5 +1,5 @@
 """What a tensor is before any arithmetic: an array, its version, its gradient, its place on the
-tape. :class:`fastconv.tensor.Tensor` adds the operators."""
+tape. :class:`fastconv.autograd.tensor.Tensor` adds the operators."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from fastconv.autograd import Node, Version, backpropagate
-from fastconv.conversion import Viewable
+from fastconv.autograd.conversion import Viewable
+from fastconv.autograd.engine import Node, Version, backpropagate
 
 T = TypeVar("T", bound="Variable")
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastconv.autograd import recording
-from fastconv.tensor import Tensor, record
-from fastconv.variable import FLOATING
+from fastconv.autograd.engine import recording
+from fastconv.autograd.tensor import Tensor, record
+from fastconv.autograd.variable import FLOATING
 
 
 class MaxResult(NamedTuple):

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from fastconv import shaping
-from fastconv.autograd import recording
-from fastconv.broadcast import operands, unbroadcast
-from fastconv.tensor import Tensor, record
+from fastconv.autograd import shaping
+from fastconv.autograd.broadcast import operands, unbroadcast
+from fastconv.autograd.engine import recording
+from fastconv.autograd.tensor import Tensor, record
 
 
 def _check_recordable(x: Tensor, operation: str) -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.autograd import recording
-from fastconv.tensor import Tensor, alias, record
-from fastconv.variable import FLOATING, SUPPORTED
+from fastconv.autograd.engine import recording
+from fastconv.autograd.tensor import Tensor, alias, record
+from fastconv.autograd.variable import FLOATING, SUPPORTED
 
 
 def arguments(values: tuple[Any, ...]) -> tuple[Any, ...]:
