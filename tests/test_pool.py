@@ -58,8 +58,9 @@ def pool_descriptors(draw):
     number = lambda low, high: draw(st.integers(low, high))  # noqa: E731
     r, s, dh, dw = number(1, 4), number(1, 4), number(1, 2), number(1, 2)
     ph, pw = number(0, r // 2), number(0, s // 2)
-    h = number(max(1, dh * (r - 1) + 1 - ph), 14)
-    w = number(max(1, dw * (s - 1) + 1 - pw), 14)
+    # At least the dilation: no window lies in the padding alone.
+    h = number(max(dh, dh * (r - 1) + 1 - ph), 14)
+    w = number(max(dw, dw * (s - 1) + 1 - pw), 14)
     return (
         f"pool:n{number(0, 3)}c{number(1, 40)}h{h}w{w}r{r}s{s}sh{number(1, 4)}sw{number(1, 4)}"
         f"dh{dh}dw{dw}ph{ph}pw{pw}ceil{number(0, 1)}"
@@ -93,6 +94,13 @@ def test_negative_infinity_wins_nothing_from_the_padding(backend, layout):
     y, indices = backend.ops.max_pool2d(x, 3, 2, 1)
     assert (y == -np.inf).all()
     assert indices[1, 19].tolist() == [[0, 1, 3], [5, 6, 8], [15, 16, 18]]
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_a_window_of_padding_alone(backend, layout):
+    x = lay_out(np.ones((2, 20, 1, 3), np.float32), layout)
+    y, indices = backend.ops.max_pool2d(x, 2, 1, 1, 2)
+    assert (y == -np.inf).all() and (indices == -1).all()
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])

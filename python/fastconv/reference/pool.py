@@ -34,6 +34,7 @@ def max_pool2d(
 
     x (N, C, H, W) -> (N, C, P, Q), int64 indices of the same shape. The first maximum wins, also
     where all are -inf; a NaN wins over any number, the last NaN over earlier ones (as in PyTorch).
+    A window of padding alone gives -inf and index -1.
     """
     dims = x.ndim - 2
     kernel = per_dimension(kernel_size, dims)
@@ -48,7 +49,7 @@ def max_pool2d(
     places = np.arange(math.prod(x.shape[2:])).reshape(x.shape[2:])
     places = np.pad(places, frame, constant_values=-1)
     cells = np.pad(x, ((0, 0), (0, 0), *frame))
-    y = np.zeros((*x.shape[:2], *output), x.dtype)
+    y = np.full((*x.shape[:2], *output), -np.inf, x.dtype)
     indices = np.full(y.shape, -1, np.int64)
     for tap in np.ndindex(*kernel):
         here = under_tap(tap, output, stride, dilation)
@@ -61,8 +62,7 @@ def max_pool2d(
 
 def max_pool2d_backward(grad: Array, indices: Array, input_shape: Sequence[int]) -> Array:
     """Each gradient goes to the cell that won its window; one that won several gets their sum."""
-    n, c = np.ogrid[: input_shape[0], : input_shape[1]]
     dx = np.zeros((*input_shape[:2], math.prod(input_shape[2:])), grad.dtype)
-    flat = (*input_shape[:2], math.prod(grad.shape[2:]))
-    np.add.at(dx, (n[..., None], c[..., None], indices.reshape(flat)), grad.reshape(flat))
+    won = np.nonzero(indices >= 0)
+    np.add.at(dx, (won[0], won[1], indices[won]), grad[won])
     return deliver(dx.reshape(input_shape), grad)
