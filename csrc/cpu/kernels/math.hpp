@@ -57,19 +57,19 @@ FASTCONV_INLINE Vec<T> with_sign(Vec<T> magnitude, Vec<T> from) {
   return (Vec<T>)(((Mask<T>)magnitude & ~sign) | ((Mask<T>)from & sign));
 }
 
-// 2^n for n in the normal range.
+// 2^n for n in the normal range; n in two's complement.
 template <class T>
-FASTCONV_INLINE Vec<T> power_of_two(Mask<T> n) {
+FASTCONV_INLINE Vec<T> power_of_two(Unsigned<T> n) {
   return (Vec<T>)((n + Real<T>::kBias) << Real<T>::kMantissa);
 }
 
 // x = n ln 2 + r, |r| <= ln 2 / 2; returns r.
 template <class T>
-FASTCONV_INLINE Vec<T> reduce_by_ln2(Vec<T> x, Mask<T>* n) {
+FASTCONV_INLINE Vec<T> reduce_by_ln2(Vec<T> x, Unsigned<T>* n) {
   using R = Real<T>;
   const Vec<T> shifted = x * R::kLog2e + R::kRound;
   const Vec<T> whole = shifted - R::kRound;
-  *n = (Mask<T>)shifted - (Mask<T>)broadcast<T>(R::kRound);
+  *n = (Unsigned<T>)shifted - (Unsigned<T>)broadcast<T>(R::kRound);
   return (x - whole * R::kLn2High) - whole * R::kLn2Low;
 }
 
@@ -88,10 +88,10 @@ FASTCONV_INLINE Vec<T> exp(Vec<T> x) {
   using R = Real<T>;
   x = select<T>(x > R::kExpMax, broadcast<T>(R::kExpMax), x);   // a NaN compares false and stays
   x = select<T>(x < R::kExpMin, broadcast<T>(R::kExpMin), x);
-  Mask<T> n;
+  Unsigned<T> n;
   const Vec<T> r = reduce_by_ln2<T>(x, &n);
-  // In two factors: 2^n itself may be below or above the normal range. The bias makes the shift unsigned.
-  const Mask<T> half = (Mask<T>)((Unsigned<T>)(n + 2 * R::kBias) >> 1) - R::kBias;
+  // In two factors: 2^n itself may be below or above the normal range. The bias makes the number positive.
+  const Unsigned<T> half = ((n + 2 * R::kBias) >> 1) - R::kBias;
   return (T(1) + expm1_reduced<T>(r)) * power_of_two<T>(half) * power_of_two<T>(n - half);
 }
 
@@ -104,10 +104,10 @@ FASTCONV_INLINE Vec<T> sigmoid(Vec<T> x) {
 // tanh |x| = -t / (2 + t) with t = exp(-2|x|) - 1, which keeps small arguments exact.
 template <class T>
 FASTCONV_INLINE Vec<T> tanh(Vec<T> x) {
-  constexpr T kOne = T(-60);   // below it exp(.) - 1 is -1
+  constexpr T kSaturated = T(-60);   // below it exp(.) - 1 is -1
   Vec<T> twice = absolute<T>(x) * T(-2);
-  twice = select<T>(twice < kOne, broadcast<T>(kOne), twice);
-  Mask<T> n;
+  twice = select<T>(twice < kSaturated, broadcast<T>(kSaturated), twice);
+  Unsigned<T> n;
   const Vec<T> r = reduce_by_ln2<T>(twice, &n);
   const Vec<T> scale = power_of_two<T>(n);
   const Vec<T> t = scale * expm1_reduced<T>(r) + (scale - T(1));
