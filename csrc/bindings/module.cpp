@@ -1,5 +1,3 @@
-#include <dlfcn.h>
-#include <omp.h>
 #include <pybind11/stl.h>
 
 #if defined(__SSE__)
@@ -16,21 +14,12 @@
 namespace fastconv::bindings {
 namespace {
 
-// Where the OpenMP runtime that this module calls was loaded from.
-std::string openmp_library() {
-  Dl_info info;
-  const bool found = dladdr(reinterpret_cast<const void*>(&omp_get_max_threads), &info) != 0;
-  return found && info.dli_fname != nullptr ? info.dli_fname : "";
-}
-
 py::typing::Dict<py::str, py::object> config() {
   py::typing::Dict<py::str, py::object> info;
   info["version"] = FASTCONV_VERSION;
   info["isa"] = cpu::isa();
   info["available_isas"] = cpu::available_isas();
   info["threads"] = cpu::num_threads();
-  info["openmp"] = _OPENMP;   // year and month of the standard
-  info["openmp_library"] = openmp_library();
 #if defined(__clang__)
   info["compiler"] = "Clang " __clang_version__;
 #else

@@ -1,12 +1,7 @@
 #include "parallel.hpp"
 
-#include <omp.h>
 #include <pthread.h>
 #include <sched.h>
-
-#if defined(__SSE__)
-#include <xmmintrin.h>
-#endif
 
 #include <algorithm>
 #include <atomic>
@@ -15,6 +10,8 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
+
+#include "thread_pool.hpp"
 
 namespace fastconv::cpu {
 namespace {
@@ -46,7 +43,7 @@ int default_threads() {
     if (count > 0) return count;
   }
   cpu_set_t set;
-  int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : omp_get_num_procs();
+  int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   if (const int quota = cgroup_quota()) cores = std::min(cores, quota);
   return std::max(1, cores);
 }
@@ -59,23 +56,8 @@ std::atomic<int>& thread_count() {
 std::atomic<bool> forked{false};
 [[maybe_unused]] const int registered = pthread_atfork(nullptr, nullptr, [] { forked = true; });
 
-// Within its scope a worker flushes denormals exactly as the calling thread does; otherwise the bits of a
-// result would depend on who computed which chunk.
-class FloatMode {
-#if defined(__SSE__)
- public:
-  static unsigned current() { return _mm_getcsr(); }
-  explicit FloatMode(unsigned callers) : own_(_mm_getcsr()) { _mm_setcsr(callers); }
-  ~FloatMode() { _mm_setcsr(own_); }
-
- private:
-  const unsigned own_;
-#else
- public:
-  static unsigned current() { return 0; }
-  explicit FloatMode(unsigned) {}
-#endif
-};
+// Set while this thread runs a chunk: what a chunk calls runs serially.
+thread_local bool inside = false;
 
 }   // namespace
 
@@ -91,26 +73,21 @@ void set_num_threads(int count) {
 namespace detail {
 
 void run(int64_t chunks, void (*body)(void*, int64_t), void* context) {
+  struct Job {
+    void (*body)(void*, int64_t);
+    void* context;
+  } job = {body, context};
+  const auto guarded = [](void* given, int64_t i) {
+    struct Inside {
+      const bool before = inside;
+      Inside() { inside = true; }
+      ~Inside() { inside = before; }
+    } scope;
+    static_cast<Job*>(given)->body(static_cast<Job*>(given)->context, i);
+  };
   const int threads = int(std::min<int64_t>(num_threads(), chunks));
-  if (threads == 1 || omp_in_parallel()) {
-    for (int64_t i = 0; i < chunks; ++i) body(context, i);
-    return;
-  }
-  std::atomic<int64_t> next{0};
-  std::exception_ptr error;
-  const unsigned mode = FloatMode::current();
-#pragma omp parallel num_threads(threads)
-  {
-    const FloatMode scope(mode);
-    try {
-      for (int64_t i; (i = next.fetch_add(1, std::memory_order_relaxed)) < chunks;) body(context, i);
-    } catch (...) {
-      next = chunks;
-#pragma omp critical(fastconv_error)
-      if (!error) error = std::current_exception();
-    }
-  }
-  if (error) std::rethrow_exception(error);
+  if (threads > 1 && !inside && ThreadPool::instance().run(chunks, threads - 1, guarded, &job)) return;
+  for (int64_t i = 0; i < chunks; ++i) body(context, i);
 }
 
 }   // namespace detail

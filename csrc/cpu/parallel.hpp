@@ -1,4 +1,4 @@
-// Threads of the CPU backend: the only file that speaks OpenMP.
+// How work is spread over threads (thread_pool.hpp).
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 namespace fastconv::cpu {
 
 // Default: the cores that this process may use (affinity, cgroup quota), or OMP_NUM_THREADS.
-// In a forked child always 1: libgomp's threads did not survive the fork.
+// In a forked child always 1: the pool's threads did not survive the fork.
 int num_threads();
 void set_num_threads(int count);
 

@@ -80,7 +80,7 @@ def set_flush_denormal(mode: bool) -> bool:
 
 
 def get_config() -> dict[str, Any]:
-    """Version, instruction sets, threads, OpenMP runtime and compiler; whether CUDA is built in."""
+    """Version, instruction sets, threads and compiler; whether CUDA is built in."""
     return _core.config()
 
 

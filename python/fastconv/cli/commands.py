@@ -89,7 +89,7 @@ def info(args: argparse.Namespace) -> int:
         "numpy": np.__version__,
         "instruction set": f"{config['isa']} (of {', '.join(config['available_isas'])})",
         "threads": config["threads"],
-        "OpenMP": f"{config['openmp']} ({config['openmp_library']})",
+        "OpenMP": "not used: threads are a pool of fastconv's own",
         "compiler": config["compiler"],
         "CUDA": "yes" if config["cuda"] else "not in this build",
     }

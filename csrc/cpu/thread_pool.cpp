@@ -1,0 +1,144 @@
+#include "thread_pool.hpp"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <climits>
+#include <thread>
+
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
+namespace fastconv::cpu {
+namespace {
+
+// How long a thread spins for what it waits for before it sleeps: longer than the glue between two layers,
+// much shorter than a time slice. Going to sleep and being woken costs 5 to 50 us.
+constexpr std::chrono::microseconds kSpin{40};
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// Spins until word != value; false when kSpin is over.
+bool spin_while(const std::atomic<uint32_t>& word, uint32_t value) {
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 64; ++i) {
+      if (word.load(std::memory_order_acquire) != value) return true;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+  return false;
+}
+
+// Sleeps while word == value; may return early.
+void sleep_while(std::atomic<uint32_t>& word, uint32_t value) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAIT_PRIVATE, value, nullptr, nullptr, 0);
+}
+void wake(std::atomic<uint32_t>& word, int count) {
+  syscall(SYS_futex, reinterpret_cast<uint32_t*>(&word), FUTEX_WAKE_PRIVATE, count, nullptr, nullptr, 0);
+}
+static_assert(sizeof(std::atomic<uint32_t>) == 4 && std::atomic<uint32_t>::is_always_lock_free);
+
+// Within its scope a worker flushes denormals exactly as the calling thread does; otherwise the bits of a
+// result would depend on who computed which chunk.
+class FloatMode {
+#if defined(__SSE__)
+ public:
+  static unsigned current() { return _mm_getcsr(); }
+  explicit FloatMode(unsigned callers) : own_(_mm_getcsr()) { _mm_setcsr(callers); }
+  ~FloatMode() { _mm_setcsr(own_); }
+
+ private:
+  const unsigned own_;
+#else
+ public:
+  static unsigned current() { return 0; }
+  explicit FloatMode(unsigned) {}
+#endif
+};
+
+}   // namespace
+
+ThreadPool& ThreadPool::instance() {
+  static ThreadPool* pool = new ThreadPool;
+  return *pool;
+}
+
+bool ThreadPool::run(int64_t chunks, int workers, void (*body)(void*, int64_t), void* context) {
+  const std::unique_lock<std::mutex> mine(callers_, std::try_to_lock);
+  if (!mine.owns_lock()) return false;
+  grow(workers);
+  body_ = body;
+  context_ = context;
+  chunks_ = chunks;
+  float_mode_ = FloatMode::current();
+  error_ = nullptr;
+  next_.store(0, std::memory_order_relaxed);
+  seats_.store(workers, std::memory_order_relaxed);
+  state_.store(0, std::memory_order_release);   // open
+  jobs_.fetch_add(1);   // sequentially consistent, like sleepers_: one of the two sees the other
+  if (sleepers_.load() > 0) wake(jobs_, workers);
+  take_chunks();
+  // Closed to newcomers; those inside finish the chunk that they have.
+  uint32_t joined = state_.fetch_or(kClosed, std::memory_order_acq_rel) | kClosed;
+  while (joined != kClosed) {
+    if (!spin_while(state_, joined)) sleep_while(state_, joined);
+    joined = state_.load(std::memory_order_acquire);
+  }
+  if (error_) std::rethrow_exception(error_);
+  return true;
+}
+
+void ThreadPool::grow(int workers) {
+  for (; threads_ < workers; ++threads_) std::thread([this] { work(); }).detach();
+}
+
+void ThreadPool::work() {
+  for (uint32_t seen = 0;;) {
+    if (!spin_while(jobs_, seen)) {
+      sleepers_.fetch_add(1);
+      sleep_while(jobs_, seen);
+      sleepers_.fetch_sub(1);
+    }
+    seen = jobs_.load(std::memory_order_acquire);
+    if (!join()) continue;
+    {
+      const FloatMode scope(float_mode_);
+      take_chunks();
+    }
+    leave();
+  }
+}
+
+bool ThreadPool::join() {
+  uint32_t state = state_.load(std::memory_order_acquire);
+  do {
+    if ((state & kClosed) || int(state) >= seats_.load(std::memory_order_relaxed)) return false;
+  } while (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel));
+  return true;
+}
+
+void ThreadPool::leave() {
+  if (state_.fetch_sub(1, std::memory_order_acq_rel) == (kClosed | 1)) wake(state_, 1);
+}
+
+void ThreadPool::take_chunks() {
+  try {
+    for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < chunks_;) body_(context_, i);
+  } catch (...) {
+    next_.store(chunks_, std::memory_order_relaxed);
+    const std::lock_guard<std::mutex> lock(error_mutex_);
+    if (!error_) error_ = std::current_exception();
+  }
+}
+
+}   // namespace fastconv::cpu
