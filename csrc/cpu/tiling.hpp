@@ -26,15 +26,19 @@ constexpr int64_t round_up(int64_t a, int64_t b) { return div_up(a, b) * b; }
 // [0, size) in `count` nearly equal parts: where part i begins.
 constexpr int64_t part_begin(int64_t size, int64_t count, int64_t i) { return size * i / count; }
 
-// parallel_for with neighbouring items handed out together until they are worth it; all of them run in the
-// calling thread where the whole is not. What an item computes does not depend on its bundle.
+// Calls body(begin, end) for bundles of neighbouring items that are worth a chunk, in the calling thread where
+// all of them together are not. What an item computes does not depend on its bundle.
 template <class Body>
-void parallel_items(int64_t items, double flops_each, Body&& body) {
+void parallel_bundles(int64_t items, double flops_each, Body&& body) {
   if (items <= 0) return;
   const double worth = kChunkFlops / std::max(flops_each, 1.0);
   const int64_t bundle = worth >= double(items) ? items : std::max<int64_t>(1, int64_t(worth));
-  parallel_for(div_up(items, bundle), [&](int64_t i) {
-    for (int64_t item = i * bundle; item < std::min(items, (i + 1) * bundle); ++item) body(item);
+  parallel_ranges(items, bundle, body);
+}
+template <class Body>
+void parallel_items(int64_t items, double flops_each, Body&& body) {
+  parallel_bundles(items, flops_each, [&](int64_t begin, int64_t end) {
+    for (int64_t item = begin; item < end; ++item) body(item);
   });
 }
 

@@ -32,8 +32,19 @@ struct LineCopy {
   // Elements a channel.
   int64_t channel(const Correlation& c, int64_t rows) const { return lines(c, rows) * pitch; }
 
-  // Relative to the first element of a channel: of the copy and of its plane.
-  void segments(const Correlation& c, int64_t begin, int64_t end, std::vector<Segment>& to) const {
+  // What a channel of the copy is made of: pieces of its plane, and zeros, which are the same for every plane.
+  struct Pieces {
+    std::vector<Segment> data, zeros;
+  };
+  Pieces pieces(const Correlation& c, int64_t begin, int64_t end) const {
+    Pieces to;
+    const auto zero = [&](int64_t at, int64_t length) {
+      if (length == 0) return;
+      if (!to.zeros.empty() && to.zeros.back().to + to.zeros.back().length == at)
+        to.zeros.back().length += length;
+      else
+        to.zeros.push_back({at, -1, length});
+    };
     const int64_t top = begin * c.h.stride + c.h.first;
     for (int64_t line = 0; line < lines(c, end - begin); ++line)
       for (size_t i = 0; i < residues.size(); ++i) {
@@ -41,10 +52,11 @@ struct LineCopy {
         int64_t left = x0 < 0 ? std::min(run, div_up(-x0, c.w.stride)) : 0;
         int64_t right = c.w.in > x0 ? std::min(run, (c.w.in - x0 - 1) / c.w.stride + 1) : 0;
         if (y < 0 || y >= c.h.in || left >= right) left = right = run;
-        if (left > 0) to.push_back({at, -1, left});
-        if (left < right) to.push_back({at + left, y * c.w.in + x0 + left * c.w.stride, right - left});
-        if (right < run) to.push_back({at + right, -1, run - right});
+        zero(at, left);
+        if (left < right) to.data.push_back({at + left, y * c.w.in + x0 + left * c.w.stride, right - left});
+        zero(at + right, run - right);
       }
+    return to;
   }
   // Of each step (channel, tap row, tap), relative to the copy of the first channel at an output's position.
   std::vector<int32_t> offsets(const Correlation& c, int64_t rows) const {

@@ -127,28 +127,37 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
   const bool relu = data.activation == Activation::relu;
   const ActivationKernel<T> finish = relu ? nullptr : activation_kernel<T>(data.activation);
 
-  std::vector<Segment> whole;   // of a plane in one strip
-  if (part.strips == 1) lines.segments(c, 0, c.h.out, whole);
+  const LineCopy::Pieces whole = lines.pieces(c, 0, part.rows);
   const double flops = c.flops_per_pixel() * double(c.pixels()) / double(c.groups * part.strips);
-  parallel_items(all, flops, [&](int64_t i) {
+  const auto& gather = kernels<T>().pack.gather;
+  parallel_bundles(all, flops, [&](int64_t first, int64_t last) {
     const memory::Buffer copy(size_t(c.in_channels * channel) * sizeof(T));
     const memory::Buffer scratch(size_t(c.out_channels * gemm.lanes * gemm.vectors) * sizeof(T));
-    const int64_t plane_index = i / part.strips, g = plane_index % c.groups;
-    const int64_t begin = i % part.strips * part.rows, end = std::min(c.h.out, begin + part.rows);
-    std::vector<Segment> own;
-    if (part.strips > 1) lines.segments(c, begin, end, own);
-    const std::vector<Segment>& segments = part.strips > 1 ? own : whole;
-    const int64_t in_plane = c.h.in * c.w.in;
-    kernels<T>().pack.gather(data.in + plane_index * c.in_channels * in_plane, in_plane, copy.as<T>(), channel,
-                             c.in_channels, segments.data(), int64_t(segments.size()), c.w.stride);
-    T* out = data.out + plane_index * c.out_channels * plane;
-    compute<T>(c, lines,
-               {copy.as<T>(), data.bias ? data.bias + g * c.out_channels : nullptr,
-                rows.data() + g * blocks * c.out_channels, offsets.data(), out},
-               begin, end, relu, scratch.as<T>());
-    for (int64_t k = 0; k < c.out_channels && finish; ++k) {
-      T* to = out + k * plane + begin * c.w.extent;
-      finish(to, to, (end - begin) * c.w.extent);
+    const auto fill = [&](const T* plane, const std::vector<Segment>& segments) {
+      gather(plane, c.h.in * c.w.in, copy.as<T>(), channel, c.in_channels, segments.data(),
+             int64_t(segments.size()), c.w.stride);
+    };
+    if (part.strips == 1) fill(nullptr, whole.zeros);
+    for (int64_t i = first; i < last; ++i) {
+      const int64_t image = i / part.strips, g = image % c.groups;
+      const int64_t begin = i % part.strips * part.rows, end = std::min(c.h.out, begin + part.rows);
+      const T* in = data.in + image * c.in_channels * c.h.in * c.w.in;
+      if (part.strips == 1) {
+        fill(in, whole.data);
+      } else {
+        const LineCopy::Pieces own = lines.pieces(c, begin, end);
+        fill(in, own.zeros);
+        fill(in, own.data);
+      }
+      T* out = data.out + image * c.out_channels * plane;
+      compute<T>(c, lines,
+                 {copy.as<T>(), data.bias ? data.bias + g * c.out_channels : nullptr,
+                  rows.data() + g * blocks * c.out_channels, offsets.data(), out},
+                 begin, end, relu, scratch.as<T>());
+      for (int64_t k = 0; k < c.out_channels && finish; ++k) {
+        T* to = out + k * plane + begin * c.w.extent;
+        finish(to, to, (end - begin) * c.w.extent);
+      }
     }
   });
 }

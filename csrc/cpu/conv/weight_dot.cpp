@@ -1,5 +1,6 @@
-// Gradient of the weight for planes (NCHW) with few channels: every entry is a dot product of a gradient plane
-// with a shifted input plane, and the reduction over pixels runs along the vectors. Nothing is transposed.
+// Gradient of the weight for planes (NCHW) with few output channels: every entry is a dot product of a gradient
+// plane with a shifted input plane, and the reduction over pixels runs along the vectors. Nothing is
+// transposed.
 #include <cstring>
 
 #include "../../core/memory.hpp"
@@ -11,8 +12,6 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kFewOutputs = 48;
-constexpr int64_t kFewInputs = 4;
 constexpr int64_t kCopyBytes = 128 << 10;   // of one pass: beside the gradient's planes in L2
 
 // Chunks have copies of dw of their own, added up in order. A pass sums over several strips (rows of an image)
@@ -49,7 +48,13 @@ void accumulate(const Correlation& c, const WeightGradientData<T>& data, const L
   const int64_t plane = c.pixels(), in_plane = c.h.in * c.w.in, channel = lines.channel(c, part.rows);
   const int64_t strip_size = c.in_channels * channel;
   const memory::Buffer copy(size_t(part.pass * strip_size) * sizeof(T));
-  std::vector<Segment> segments;
+  const auto fill = [&](const T* x, T* to_copy, const std::vector<Segment>& segments) {
+    pack.gather(x, in_plane, to_copy, channel, c.in_channels, segments.data(), int64_t(segments.size()),
+                c.w.stride);
+  };
+  const LineCopy::Pieces whole = lines.pieces(c, 0, part.rows);
+  for (int64_t k = 0; k < part.pass && part.strips == 1; ++k)
+    fill(nullptr, copy.as<T>() + k * strip_size, whole.zeros);
   std::vector<DotRun> runs;
   const T* grad = data.grad + g * c.out_channels * plane;
   const std::vector<const T*> a = row_pointers(grad, c.out_channels, plane);
@@ -61,13 +66,15 @@ void accumulate(const Correlation& c, const WeightGradientData<T>& data, const L
     for (int64_t k = i; k < std::min(last, i + part.pass); ++k) {
       const int64_t n = k / part.strips, begin = k % part.strips * part.rows;
       const int64_t end = std::min(c.h.out, begin + part.rows);
-      if (part.strips > 1 || segments.empty()) {
-        segments.clear();
-        lines.segments(c, begin, end, segments);
+      const T* x = data.x + (n * c.groups + g) * c.in_channels * in_plane;
+      T* lines_of_strip = copy.as<T>() + (k - i) * strip_size;
+      if (part.strips == 1) {
+        fill(x, lines_of_strip, whole.data);
+      } else {
+        const LineCopy::Pieces own = lines.pieces(c, begin, end);
+        fill(x, lines_of_strip, own.zeros);
+        fill(x, lines_of_strip, own.data);
       }
-      pack.gather(data.x + (n * c.groups + g) * c.in_channels * in_plane, in_plane,
-                  copy.as<T>() + (k - i) * strip_size, channel, c.in_channels, segments.data(),
-                  int64_t(segments.size()), c.w.stride);
       const ptrdiff_t image = n * c.groups * c.out_channels * plane;
       for (int64_t p = begin; p < end; ++p)
         runs.push_back(
@@ -107,11 +114,16 @@ void run(const Correlation& c, const WeightGradientData<T>& data) {
   }
 }
 
+// Share of a vector's lanes that an extent fills.
+double filled(int64_t extent) {
+  constexpr int64_t lanes = 16;
+  return double(extent) / double(round_up(extent, lanes));
+}
+
 bool accepts(const Correlation& c, MemoryFormat grad, MemoryFormat x) {
-  constexpr int64_t lanes = 16, limit = int64_t{1} << 24;
-  return grad == MemoryFormat::contiguous && x == MemoryFormat::contiguous &&
-         (c.out_channels <= kFewOutputs || c.in_channels <= kFewInputs) && c.depth() <= 4096 &&
-         10 * c.w.out >= 6 * round_up(c.w.out, lanes) &&           // little waste at the line's end
+  constexpr int64_t limit = int64_t{1} << 24;
+  return grad == MemoryFormat::contiguous && x == MemoryFormat::contiguous && c.depth() <= 4096 &&
+         0.8 * filled(c.w.out) > filled(c.out_channels) &&         // else the matrix product wastes less
          c.h.stride <= c.h.taps && c.w.stride <= 2 * c.w.taps &&   // few columns copied in vain
          LineCopy::lines(c, 1) * (c.w.out + c.w.taps * c.w.step) * c.in_channels < limit;   // int32 offsets
 }

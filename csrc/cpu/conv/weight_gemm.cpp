@@ -138,15 +138,14 @@ void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Par
   std::vector<const T*> rows;
   for (const int32_t offset : lines.offsets(c, part.strip)) rows.push_back(copy.as<T>() + offset);
   const std::vector<ptrdiff_t> offsets = row_offsets(c.depth(), part.panel);
-  std::vector<Segment> segments;
   std::vector<Run<T>> runs;
   for (int64_t row = job.row0; row < job.row1;) {
     const int64_t n = row / c.h.out, begin = row % c.h.out;
     const int64_t end = std::min({c.h.out, begin + part.strip, begin + job.row1 - row});
-    segments.clear();
-    lines.segments(c, begin, end, segments);
-    pack.gather(data.x + (n * c.groups + job.g) * c.in_channels * in_plane, in_plane, copy.as<T>(), channel,
-                c.in_channels, segments.data(), int64_t(segments.size()), c.w.stride);
+    const LineCopy::Pieces pieces = lines.pieces(c, begin, end);
+    for (const std::vector<Segment>& segments : {pieces.zeros, pieces.data})
+      pack.gather(data.x + (n * c.groups + job.g) * c.in_channels * in_plane, in_plane, copy.as<T>(), channel,
+                  c.in_channels, segments.data(), int64_t(segments.size()), c.w.stride);
     const int64_t pixels = (end - begin) * c.w.out;
     pack_gradient(c, data, row * c.w.out, pixels, job.g * c.out_channels + job.j * part.panel, width, padded,
                   packed.as<T>());

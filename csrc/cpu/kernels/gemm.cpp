@@ -111,24 +111,25 @@ void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
   for (int i = 0; i < MR; ++i)
     for (int j = 0; j < NV; ++j) acc[i][j] = zero<T>();
   const T *a[MR], *b[NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) a[i] = args.a[m + i];
+  for (int j = 0; j < NV; ++j) b[j] = args.b[n + j];
   for (int64_t r = 0; r < args.run_count; ++r) {
     const DotRun& run = args.runs[r];
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i) a[i] = args.a[m + i] + run.a_offset;
-    for (int j = 0; j < NV; ++j) b[j] = args.b[n + j] + run.b_offset;
-    int64_t p = 0;
-    for (; p + lanes <= run.length; p += lanes) {
+    ptrdiff_t p = run.a_offset, q = run.b_offset;
+    const ptrdiff_t end = p + run.length;
+    for (; p + lanes <= end; p += lanes, q += lanes) {
       Vec<T> bv[NV];
-      for (int j = 0; j < NV; ++j) bv[j] = load(b[j] + p);
+      for (int j = 0; j < NV; ++j) bv[j] = load(b[j] + q);
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i) {
         const Vec<T> av = load(a[i] + p);
         for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
       }
     }
-    if (const int tail = int(run.length - p)) {
+    if (const int tail = int(end - p)) {
       Vec<T> bv[NV];
-      for (int j = 0; j < NV; ++j) bv[j] = load_partial(b[j] + p, tail);
+      for (int j = 0; j < NV; ++j) bv[j] = load_partial(b[j] + q, tail);
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i) {
         const Vec<T> av = load_partial(a[i] + p, tail);
