@@ -320,39 +320,54 @@ FASTCONV_INLINE void pixel_block(const PoolWindows& w, const T* image, int64_t c
   }
 }
 
+// x_end, y_end: one past what may be read or written.
 template <class T, bool kIndices>
-void pixel(const PoolWindows& w, const T* image, int64_t channels, const Taps& d, const Taps& h, const Taps& v,
-           T* y, int64_t* indices) {
+FASTCONV_INLINE void pixel(const PoolWindows& w, const T* image, const T* x_end, int64_t channels,
+                           const Taps& d, const Taps& h, const Taps& v, T* y, T* y_end, int64_t* indices) {
   constexpr int n = kLanes<T>;
+  const auto at = [&](int64_t c) __attribute__((always_inline)) { return kIndices ? indices + c : nullptr; };
   int64_t c = 0;
   for (; c + 4 * n <= channels; c += 4 * n)
-    pixel_block<T, 4, kIndices>(w, image + c, channels, d, h, v, y + c, indices + (kIndices ? c : 0), n);
+    pixel_block<T, 4, kIndices>(w, image + c, channels, d, h, v, y + c, at(c), n);
   for (; c + n <= channels; c += n)
-    pixel_block<T, 1, kIndices>(w, image + c, channels, d, h, v, y + c, indices + (kIndices ? c : 0), n);
-  if (c < channels)
-    pixel_block<T, 1, kIndices>(w, image + c, channels, d, h, v, y + c, indices + (kIndices ? c : 0),
-                                int(channels - c));
+    pixel_block<T, 1, kIndices>(w, image + c, channels, d, h, v, y + c, at(c), n);
+  if (c == channels) return;
+  // The tail runs over into pixels that are written after this one, as in row_blocks.
+  const int64_t reach = origin_of(w, d, h, v.origin + (v.end - 1) * w.dilation[2]) +
+                        ((d.end - 1) * w.dilation[0] * w.input[1] + (h.end - 1) * w.dilation[1]) * w.input[2];
+  if (reach * channels + c + n <= x_end - image && c + n <= y_end - y)
+    pixel_block<T, 1, kIndices>(w, image + c, channels, d, h, v, y + c, at(c), n);
+  else
+    pixel_block<T, 1, kIndices>(w, image + c, channels, d, h, v, y + c, at(c), int(channels - c));
+}
+
+template <class T, bool kIndices>
+void rows_channels_last(const PoolWindows& windows, int64_t channels, const T* x, T* y, int64_t* indices,
+                        int64_t begin, int64_t end) {
+  const PoolWindows w = windows;
+  const int64_t image_size = w.input[0] * w.input[1] * w.input[2] * channels;
+  const T* x_end = x + ((end - 1) / (w.output[0] * w.output[1]) + 1) * image_size;
+  T* y_end = y + (end - begin) * w.output[2] * channels;
+  const bool fit = offsets_fit<T>(w);
+  for_rows(w, begin, end, [&](int64_t image, const Taps& d, const Taps& h) __attribute__((always_inline)) {
+    const T* from = x + image * image_size;
+    for (int64_t i = 0; i < w.output[2]; ++i, y += channels) {
+      const Taps v = taps(w, 2, i);
+      if (fit && !empty(d) && !empty(h) && !empty(v))
+        pixel<T, kIndices>(w, from, x_end, channels, d, h, v, y, y_end, indices);
+      else
+        for (int64_t c = 0; c < channels; ++c)
+          window(w, from + c, channels, d, h, v, y + c, kIndices ? indices + c : nullptr);
+      if (kIndices) indices += channels;
+    }
+  });
 }
 
 template <class T>
 void max_rows_channels_last(const PoolWindows& w, int64_t channels, const T* x, T* y, int64_t* indices,
                             int64_t begin, int64_t end) {
-  const int64_t plane = w.input[0] * w.input[1] * w.input[2];
-  const bool fit = offsets_fit<T>(w);
-  for_rows(w, begin, end, [&](int64_t image, const Taps& d, const Taps& h) {
-    const T* from = x + image * plane * channels;
-    for (int64_t i = 0; i < w.output[2]; ++i, y += channels) {
-      const Taps v = taps(w, 2, i);
-      if (!fit || empty(d) || empty(h) || empty(v))
-        for (int64_t c = 0; c < channels; ++c)
-          window(w, from + c, channels, d, h, v, y + c, indices ? indices + c : nullptr);
-      else if (indices)
-        pixel<T, true>(w, from, channels, d, h, v, y, indices);
-      else
-        pixel<T, false>(w, from, channels, d, h, v, y, indices);
-      if (indices) indices += channels;
-    }
-  });
+  indices ? rows_channels_last<T, true>(w, channels, x, y, indices, begin, end)
+          : rows_channels_last<T, false>(w, channels, x, y, indices, begin, end);
 }
 
 // ---- backward ----
