@@ -40,7 +40,7 @@ def fastconv_side(data_dir: str, threads: int) -> tuple[Epoch, Accuracy, int]:
     train, test = data.mnist(data_dir)
     model = models.lenet5()
     optimizer = optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
-    trainer = Trainer(model, optimizer)
+    trainer = Trainer(model, optimizer, memory_format="contiguous")  # as the command does
     loader = data.DataLoader(train, BATCH, shuffle=True, seed=0)
 
     def epoch() -> float:
