@@ -172,6 +172,11 @@ WRONG_VALUES = [
     (pool(stride=0), "max_pool2d: stride must be at least 1"),
     (pool(stride=HUGE), "max_pool2d: stride must be at most"),
     (pool(padding=-1), "max_pool2d: padding must be at least 0"),
+    (
+        lambda: ops.max_pool2d(zeros(2, 3, 1, 3), 2, 1, 1, 2),
+        "max_pool2d: a window with dilation 2 and padding 1 lies in the padding alone "
+        "(input shape (2, 3, 1, 3))",
+    ),
     (pool(dilation=HUGE), "max_pool2d: dilation must be at most"),
     (
         lambda: ops.max_pool2d_backward(

@@ -97,13 +97,6 @@ def test_negative_infinity_wins_nothing_from_the_padding(backend, layout):
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
-def test_a_window_of_padding_alone(backend, layout):
-    x = lay_out(np.ones((2, 20, 1, 3), np.float32), layout)
-    y, indices = backend.ops.max_pool2d(x, 2, 1, 1, 2)
-    assert (y == -np.inf).all() and (indices == -1).all()
-
-
-@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_last_nan_wins(backend, layout, dtype):
     x = exact_integers((2, 18, 8, 8), 3, dtype)

@@ -187,6 +187,27 @@ ConvProblem make_conv_problem(const char* operation, const Shape& input, const S
   return p;
 }
 
+namespace {
+
+// Every window must hold an element of the input: one of padding alone has no maximum. Only dilated windows can
+// step over the input: padding is at most half a kernel.
+void check_windows(const char* operation, const PoolProblem& p) {
+  if (p.batch == 0) return;
+  for (int i = 0; i < p.spatial; ++i) {
+    if (p.dilation[i] == 1) continue;
+    for (int64_t o = 0; o < p.output[i]; ++o) {
+      const int64_t start = o * p.stride[i] - p.padding[i];
+      const int64_t first =
+          start < 0 ? start + (-start + p.dilation[i] - 1) / p.dilation[i] * p.dilation[i] : start;
+      if (first >= p.input[i] || first > start + (p.kernel[i] - 1) * p.dilation[i])
+        fail(operation, "a window with dilation ", str(p.dilation[i]), " and padding ", str(p.padding[i]),
+             " lies in the padding alone (input shape ", to_string(p.input_shape()), ")");
+    }
+  }
+}
+
+}   // namespace
+
 PoolProblem make_pool_problem(const char* operation, const Shape& input, const Shape& kernel,
                               const Shape& stride, const Shape& padding, const Shape& dilation,
                               bool ceil_mode) {
@@ -218,6 +239,7 @@ PoolProblem make_pool_problem(const char* operation, const Shape& input, const S
     if (ceil_mode && (p.output[i] - 1) * p.stride[i] >= p.input[i] + p.padding[i]) --p.output[i];
   }
   checked_elements(operation, "output", p.output_shape());
+  check_windows(operation, p);
   return p;
 }
 

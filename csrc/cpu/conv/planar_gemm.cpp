@@ -41,13 +41,23 @@ void clip(const Correlation& c, int64_t r, int64_t s, int64_t begin, int64_t end
 template <class T>
 const T* weight_rows(const Correlation& c, const T* weight, T* copy) {
   if (c.weight_w == 1 && c.weight_h == c.w.taps && c.weight_in == c.taps()) return weight + c.weight_base;
-  parallel_items(c.groups * c.out_channels, kMoveFlops * double(c.depth()), [&](int64_t row) {
-    const T* from =
-        weight + c.weight_base + row / c.out_channels * c.weight_group + row % c.out_channels * c.weight_out;
-    T* to = copy + row * c.depth();
+  // Blocks of rows, so that what neighbouring rows share of a cache line is read and written once.
+  constexpr int64_t kRows = 32;
+  const int64_t blocks = div_up(c.out_channels, kRows), depth = c.depth();
+  parallel_items(c.groups * blocks, kMoveFlops * double(kRows * depth), [&](int64_t block) {
+    const int64_t g = block / blocks, k0 = block % blocks * kRows;
+    const int64_t rows = std::min(kRows, c.out_channels - k0);
+    const T* from = weight + c.weight_base + g * c.weight_group + k0 * c.weight_out;
+    T* to = copy + (g * c.out_channels + k0) * depth;
+    if (c.taps() == 1 && c.weight_out == 1)
+      return kernels<T>().pack.transpose(from, c.weight_in, to, depth, c.in_channels, rows);
     for (int64_t i = 0; i < c.in_channels; ++i)
-      for (int64_t r = 0; r < c.h.taps; ++r)
-        for (int64_t s = 0; s < c.w.taps; ++s) *to++ = from[i * c.weight_in + r * c.weight_h + s * c.weight_w];
+      for (int64_t k = 0; k < rows; ++k) {
+        const T* w = from + i * c.weight_in + k * c.weight_out;
+        T* row = to + k * depth + i * c.taps();
+        for (int64_t r = 0; r < c.h.taps; ++r)
+          for (int64_t s = 0; s < c.w.taps; ++s) *row++ = w[r * c.weight_h + s * c.weight_w];
+      }
   });
   return copy;
 }
