@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+import fastconv
 from fastconv import memory, ops
 
 f32 = np.float32
@@ -43,19 +44,31 @@ def test_results_are_aligned_and_writable(shape, dtype):
     assert len({array.ctypes.data for array in kept}) == 5
 
 
-def test_a_loop_reaches_a_state_without_fresh_memory():
+def fresh_blocks(steps):
+    """How many blocks of fresh memory that many training steps take."""
     x, weight, bias = np.ones((4, 3, 30, 30), f32), np.ones((8, 3, 3, 3), f32), np.ones(8, f32)
-    for _ in range(3):
-        training_step(x, weight, bias)
     before = memory.stats()
-    for _ in range(20):
+    for _ in range(steps):
         training_step(x, weight, bias)
     after = memory.stats()
-    fresh = (after["allocations"] - before["allocations"]) - (after["reused"] - before["reused"])
     assert after["allocations"] > before["allocations"]
-    assert fresh == 0
     assert after["in_use"] == before["in_use"]
-    assert after["cached"] == before["cached"]
+    return (after["allocations"] - before["allocations"]) - (after["reused"] - before["reused"])
+
+
+def test_a_loop_reaches_a_state_without_fresh_memory():
+    with fastconv.threads(1):
+        assert fresh_blocks(3) > 0
+        cached = memory.stats()["cached"]
+        assert fresh_blocks(20) == 0
+        assert memory.stats()["cached"] == cached
+
+
+def test_threads_add_their_workspaces_and_no_more():
+    # A worker that joins late takes its first workspaces late: a few blocks, however long the loop.
+    with fastconv.threads(2):
+        first = fresh_blocks(20)
+        assert fresh_blocks(500) < first
 
 
 def test_a_freed_block_serves_the_next_result_of_its_size():
