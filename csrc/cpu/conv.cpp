@@ -24,9 +24,9 @@ struct Choice {
 };
 
 Choice choose(const Correlation& c, MemoryFormat in, MemoryFormat out) {
-  // Channels last, few output channels would leave most of each vector empty; in planes pixels fill it.
-  if (out == MemoryFormat::channels_last && c.groups == 1 && c.out_channels <= kFewOutputs)
-    out = MemoryFormat::contiguous;
+  // Channels last, few output channels (of a group) would leave most of each vector empty; in planes pixels
+  // fill it.
+  if (c.out_channels <= kFewOutputs) out = MemoryFormat::contiguous;
   for (const MemoryFormat from : {in, out})
     for (const CorrelationAlgorithm* algorithm : correlations)
       if (algorithm->accepts(c, from, out)) return {algorithm, from, out};
@@ -84,11 +84,28 @@ void correlate(const std::vector<Correlation>& parts, const View& in, const View
                 first.h.extent * first.w.extent);
 }
 
+// Groups of few channels leave vectors of channels empty too: their gradient is computed from planes.
+bool in_planes(const Correlation& c) { return c.groups > 1 && c.out_channels <= kFewOutputs; }
+
 template <class T>
 void backward_weight(const Correlation& c, const View& grad, const View& x, const View& dw, const View* db) {
-  const WeightGradientData<T> data = {grad.as<const T>(), grad.format, x.as<const T>(),
-                                      x.format,           dw.as<T>(),  db ? db->as<T>() : nullptr};
-  const WeightGradientAlgorithm& algorithm = choose_gradient(c, grad.format, x.format);
+  WeightGradientData<T> data = {grad.as<const T>(), grad.format, x.as<const T>(),
+                                x.format,           dw.as<T>(),  db ? db->as<T>() : nullptr};
+  const bool copy_grad = in_planes(c) && grad.format != MemoryFormat::contiguous;
+  const bool copy_x = in_planes(c) && x.format != MemoryFormat::contiguous;
+  const memory::Buffer grad_copy(copy_grad ? size_t(grad.elements()) * sizeof(T) : 0);
+  const memory::Buffer x_copy(copy_x ? size_t(x.elements()) * sizeof(T) : 0);
+  if (copy_grad) {
+    copy_format(data.grad, grad.format, grad_copy.as<T>(), c.batch, c.out_channels * c.groups, c.pixels());
+    data.grad = grad_copy.as<const T>();
+    data.grad_format = MemoryFormat::contiguous;
+  }
+  if (copy_x) {
+    copy_format(data.x, x.format, x_copy.as<T>(), c.batch, c.in_channels * c.groups, c.h.in * c.w.in);
+    data.x = x_copy.as<const T>();
+    data.x_format = MemoryFormat::contiguous;
+  }
+  const WeightGradientAlgorithm& algorithm = choose_gradient(c, data.grad_format, data.x_format);
   if constexpr (sizeof(T) == 4)
     algorithm.run_float(c, data);
   else
@@ -103,7 +120,11 @@ const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm
                                 MemoryFormat source, MemoryFormat result) {
   if (!is_planar(problem) || algorithm == Algorithm::winograd) return nullptr;
   if (pass == Pass::forward) return choose(forward_correlation(problem), source, result).algorithm->name;
-  if (pass == Pass::backward_weight) return choose_gradient(forward_correlation(problem), source, result).name;
+  if (pass == Pass::backward_weight) {
+    const Correlation c = forward_correlation(problem);
+    if (in_planes(c)) source = result = MemoryFormat::contiguous;
+    return choose_gradient(c, source, result).name;
+  }
   for (const Correlation& phase : backward_correlations(problem))
     if (phase.taps() > 0) return choose(phase, source, result).algorithm->name;
   return "zero";   // no output reads the input

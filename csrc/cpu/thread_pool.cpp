@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <climits>
+#include <system_error>
 #include <thread>
 
 #if defined(__SSE__)
@@ -99,7 +99,11 @@ bool ThreadPool::run(int64_t chunks, int workers, void (*body)(void*, int64_t), 
 }
 
 void ThreadPool::grow(int workers) {
-  for (; threads_ < workers; ++threads_) std::thread([this] { work(); }).detach();
+  try {
+    for (; threads_ < workers; ++threads_) std::thread([this] { work(); }).detach();
+  } catch (const std::system_error&) {
+    // No more threads to be had: those that are there, and the calling one, do the work.
+  }
 }
 
 void ThreadPool::work() {
