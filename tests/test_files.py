@@ -185,11 +185,53 @@ def test_the_name_appears_only_when_the_bytes_are_synced(tmp_path: Path, monkeyp
     assert file.read_bytes() == b"onetwo"
 
 
-def test_leftovers_are_removed(tmp_path: Path) -> None:
-    (tmp_path / ".model.safetensors.123.tmp").write_bytes(b"half")
-    (tmp_path / "mine.tmp").write_bytes(b"the user's")
-    remove_temporaries(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["mine.tmp"]
+def ended_process() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait(timeout=60)
+    return process.pid
+
+
+def test_leftovers_of_known_names_are_removed(tmp_path: Path) -> None:
+    ended = ended_process()
+    kept = [
+        "mine.tmp",
+        ".mine.tmp",
+        f".other.json.{ended}.tmp",
+        f".model_safetensors.{ended}.tmp",
+        f".model.safetensors.{os.getppid()}.tmp",
+        ".model.safetensors.x.tmp",
+    ]
+    for name in (*kept, f".model.safetensors.{ended}.tmp", f".a.json.{'9' * 30}.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / f".a.json.{ended}.tmp").mkdir()
+    remove_temporaries(tmp_path, ["model.safetensors", "a.json"])
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {*kept, f".a.json.{ended}.tmp"}
+
+
+def test_a_link_is_written_through(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    target, link, dangling = tmp_path / "there" / "a.json", tmp_path / "link", tmp_path / "new"
+    save_json(target, 1)
+    link.symlink_to(target)
+    dangling.symlink_to("there/b.json")
+    save_json(link, 2)
+    save_json(dangling, 3)
+    assert link.is_symlink() and dangling.is_symlink()
+    assert load_json(target) == 2 and load_json(tmp_path / "there" / "b.json") == 3
+    assert len(list(tmp_path.rglob("*"))) == 5
+
+
+def test_what_is_no_regular_file_is_refused(tmp_path: Path) -> None:
+    fifo, folder, link = tmp_path / "fifo", tmp_path / "folder", tmp_path / "link"
+    os.mkfifo(fifo)
+    folder.mkdir()
+    link.symlink_to(fifo)
+    for file in (fifo, folder, link):
+        with pytest.raises(OSError, match=rf"not a regular file.*{file.name}"):
+            save_json(file, 1)
+    assert fifo.is_fifo() and folder.is_dir() and link.is_symlink()
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_json_is_checked(tmp_path: Path) -> None:

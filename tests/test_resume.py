@@ -292,6 +292,8 @@ def test_sigkill_at_random_moments(tmp_path: Path) -> None:
 def test_leftovers_of_a_kill_are_removed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
-    (folder / ".model.safetensors.99999.tmp").write_bytes(b"half")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait(timeout=60)
+    (folder / f".model.safetensors.{ended.pid}.tmp").write_bytes(b"half")
     finish(folder)
     assert not list(folder.glob(".*"))

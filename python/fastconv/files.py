@@ -7,8 +7,10 @@ unpickled and loading never runs code.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -31,9 +33,10 @@ class FileFormatError(ValueError):
 def atomic_write(file: PathLike, chunks: Iterable[bytes | memoryview]) -> None:
     """Write `chunks` to `file` so that its name always holds the whole old or the whole new bytes.
 
-    Raises OSError when the folder is missing, full or read-only; the old file then still stands.
+    A symbolic link stays one: what it names is written. Raises OSError when the folder is missing,
+    full or read-only, or when `file` is there and no regular file; the old one then still stands.
     """
-    path = Path(file)
+    path = writable_path(file)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "wb") as stream:
@@ -47,6 +50,18 @@ def atomic_write(file: PathLike, chunks: Iterable[bytes | memoryview]) -> None:
     _sync_folder(path.parent)
 
 
+def writable_path(file: PathLike) -> Path:
+    """Where `atomic_write` would put `file`, links followed. Raises OSError where it could not."""
+    path = Path(os.path.realpath(file))
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file, so it cannot be replaced", str(file))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "no such folder", str(path.parent))
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(errno.EACCES, "the folder is not writable", str(path.parent))
+    return path
+
+
 def _sync_folder(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -55,10 +70,24 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def remove_temporaries(folder: PathLike) -> None:
-    """Remove what a killed `atomic_write` left in `folder`."""
-    for leftover in Path(folder).glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
+def remove_temporaries(folder: PathLike, names: Iterable[str]) -> None:
+    """Remove what killed writers of the files `names` left in `folder`, not what running ones use."""
+    known = "|".join(map(re.escape, names))
+    for path in Path(folder).glob(".*.tmp"):
+        match = re.fullmatch(rf"\.(?:{known})\.(\d+)\.tmp", path.name, re.ASCII)
+        if match and not path.is_dir() and not _runs(int(match[1])):
+            path.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def save_json(file: PathLike, value: Any) -> None:

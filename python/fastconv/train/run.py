@@ -117,7 +117,7 @@ class Run:
     def begin(self, config: Config, data_dir: PathLike | None) -> None:
         """Make the folder and write config.json; what a killed writer left half done goes."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        remove_temporaries(self.folder)
+        remove_temporaries(self.folder, (CONFIG, HISTORY, MODEL, CHECKPOINT, CURVES))
         if not self[CONFIG].exists():
             source = SOURCES[config.data]
             where = None if data_dir is None else str(Path(data_dir).absolute())
