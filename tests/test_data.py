@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import gzip
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -375,12 +376,30 @@ def test_resume_between_any_two_batches(prefetch: int) -> None:
 
 def test_state_counts_what_was_handed_out() -> None:
     loader = loader_of(100, 10)
-    assert loader.state_dict() == {"epoch": 0, "position": 0}
+    start = loader.state_dict()
+    assert start.items() >= {"epoch": 0, "position": 0}.items()
     for count, _ in enumerate(loader, 1):
-        assert loader.state_dict() == {"epoch": 0, "position": count}
-    assert loader.state_dict() == {"epoch": 1, "position": 0}
+        assert loader.state_dict() == {**start, "position": count}
+    assert loader.state_dict() == {**start, "epoch": 1}
     with pytest.raises(ValueError, match="no batch 11 in epoch 0: an epoch has 10"):
-        loader.load_state_dict({"epoch": 0, "position": 11})
+        loader.load_state_dict({**start, "position": 11})
+
+
+@pytest.mark.parametrize(
+    ("count", "options", "text"),
+    [
+        (101, {}, "rows 100, this loader has 101"),
+        (100, {"batch_size": 20}, "batch_size 10, this loader has 20"),
+        (100, {"shuffle": False}, "shuffle True, this loader has False"),
+        (100, {"seed": 5}, "seed 0, this loader has 5"),
+        (100, {"drop_last": True}, "drop_last False, this loader has True"),
+    ],
+)
+def test_the_state_of_another_order_is_refused(count: int, options: dict, text: str) -> None:
+    state = loader_of(100, 10).state_dict()
+    other = loader_of(count, **{"batch_size": 10, **options})
+    with pytest.raises(ValueError, match=f"DataLoader: the state was saved with {text}"):
+        other.load_state_dict(state)
 
 
 def test_a_loop_left_early_counts_as_an_epoch() -> None:
@@ -477,3 +496,16 @@ print(os.WEXITSTATUS(status), flat == list(range(100000)))
 """
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "0 True\n", "")
+
+
+@pytest.mark.parametrize("name", ["batch_size", "seed", "prefetch"])
+@pytest.mark.parametrize("value", [True, 2.0, "2", None, np.bool_(True)])
+def test_loader_takes_only_integers(name: str, value: object) -> None:
+    with pytest.raises(TypeError, match=f"DataLoader: {name} must be an integer, got "):
+        DataLoader(ArrayDataset(np.zeros(4)), **{name: value})  # type: ignore[arg-type]
+
+
+def test_loader_takes_numpy_integers() -> None:
+    loader = loader_of(10, np.int32(3), seed=np.uint64(2**64 - 1))
+    assert labels_of(loader) == labels_of(loader_of(10, 3, seed=2**64 - 1))
+    json.dumps(loader.state_dict())

@@ -149,6 +149,17 @@ def test_other_callbacks_are_refused(tmp_path: Path) -> None:
         trainer.load_state_dict(state)
 
 
+def test_other_data_are_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    trainer = run(tmp_path / "file", crash=4)
+    state, _ = load_checkpoint(tmp_path / "file")
+    before = weights(trainer)
+    state["model"] = {name: 0 * value for name, value in state["model"].items()}
+    trainer.loader = DataLoader(ArrayDataset(*draw(80)), 16, shuffle=True, seed=5)
+    with pytest.raises(ValueError, match="batch_size 32, this loader has 16"):
+        trainer.load_state_dict(state)
+    assert weights(trainer) == before
+
+
 def test_a_broken_checkpoint_is_refused_and_kept(tmp_path: Path) -> None:
     file = tmp_path / "file"
     run(file, crash=4)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -44,14 +45,16 @@ class DataLoader:
         drop_last: bool = False,
         prefetch: int = 2,
     ) -> None:
+        batch_size = _integer("batch_size", batch_size)
+        seed, prefetch = _integer("seed", seed), _integer("prefetch", prefetch)
         if batch_size < 1:
             raise ValueError(f"DataLoader: batch_size must be at least 1, got {batch_size}")
         if not 0 <= seed < 2**64:
             raise ValueError(f"DataLoader: seed must be in [0, 2**64), got {seed}")
         if prefetch < 0:
             raise ValueError(f"DataLoader: prefetch must not be negative, got {prefetch}")
-        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, shuffle
-        self.seed, self.drop_last, self.prefetch = seed, drop_last, prefetch
+        self.dataset, self.batch_size, self.shuffle = dataset, batch_size, bool(shuffle)
+        self.seed, self.drop_last, self.prefetch = seed, bool(drop_last), prefetch
         self._epoch = self._position = 0
         self._begun = False
 
@@ -61,17 +64,36 @@ class DataLoader:
         return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
 
     def state_dict(self) -> dict[str, int]:
-        """The epoch, and how many of its batches have been handed out."""
-        return {"epoch": self._epoch, "position": self._position}
+        """The epoch, how many of its batches have been handed out, and what decides their order."""
+        return {"epoch": self._epoch, "position": self._position, **self._order()}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go to where `state_dict` was taken. Raises ValueError when it is no such place."""
+        """Go to where `state_dict` was taken.
+
+        Raises ValueError when there is no such place, or when this loader's batches are others.
+        """
+        for name, own in self._order().items():
+            if state.get(name) != own:
+                raise ValueError(
+                    f"DataLoader: the state was saved with {name} {state.get(name)}, "
+                    f"this loader has {own}"
+                )
         epoch, position = int(state["epoch"]), int(state["position"])
         if epoch < 0 or not 0 <= position <= len(self):
             raise ValueError(
                 f"DataLoader: no batch {position} in epoch {epoch}: an epoch has {len(self)}"
             )
         self._epoch, self._position, self._begun = epoch, position, False
+
+    def _order(self) -> dict[str, int]:
+        """What decides which rows a batch holds."""
+        return {
+            "rows": len(self.dataset),
+            "batch_size": self.batch_size,
+            "shuffle": self.shuffle,
+            "seed": self.seed,
+            "drop_last": self.drop_last,
+        }
 
     def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         from fastconv.autograd.tensor import Tensor
@@ -96,6 +118,12 @@ class DataLoader:
             order = np.arange(len(self.dataset))
         step = max(1, _GROUP_ROWS // self.batch_size) * self.batch_size
         return (order[first : min(first + step, stop)] for first in range(start, stop, step))
+
+
+def _integer(name: str, value: Any) -> int:
+    if isinstance(value, (bool, np.bool_)) or not hasattr(value, "__index__"):
+        raise TypeError(f"DataLoader: {name} must be an integer, got {value!r}")
+    return operator.index(value)
 
 
 def _permutation(count: int, seed: int, epoch: int) -> np.ndarray:

@@ -160,9 +160,9 @@ class Trainer:
         saved, own = [n for n, _ in state["callbacks"]], [type(c).__name__ for c in self.callbacks]
         if self.loader is None or saved != own:
             raise ValueError(f"Trainer.load_state_dict: saved with callbacks {saved}, now {own}")
+        self.loader.load_state_dict(state["loader"])  # first: it refuses other data
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.loader.load_state_dict(state["loader"])
         random.set_state(state["random"])
         self.epoch, self.stop, self.history = state["epoch"], state["stop"], state["history"]
         self._loss_sum, self._samples = state["loss_sum"], state["samples"]
