@@ -71,7 +71,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def remove_temporaries(folder: PathLike, names: Iterable[str]) -> None:
-    """Remove what killed writers of the files `names` left in `folder`, not what running ones use."""
+    """Remove what killed writers of the files `names` left in `folder`."""
     known = "|".join(map(re.escape, names))
     for path in Path(folder).glob(".*.tmp"):
         match = re.fullmatch(rf"\.(?:{known})\.(\d+)\.tmp", path.name, re.ASCII)
