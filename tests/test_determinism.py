@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -123,3 +127,33 @@ def test_where_the_arrays_stand_does_not_matter(cpu, descriptor):
             results = packed(run(cpu.ops, problem, pass_name, tuple(arrays)))
             expected = expected or results
             assert same_bits(results, expected), f"{pass_name}, offset {offset}"
+
+
+MATRIX_PRODUCTS = """
+import hashlib
+import numpy as np
+import fastconv
+
+draw = np.random.default_rng(0).standard_normal
+digest = hashlib.sha256()
+for dtype in (np.float32, np.float64):
+    for shapes in (((257, 1031), (1031, 129)), ((5003,), (5003,)), ((2, 67, 1999), (1999, 65)),
+                   ((3, 1, 67, 401), (2, 401, 65)), ((2, 301, 703), (703,)), ((901,), (901, 801))):
+        a, b = (fastconv.tensor(draw(shape).astype(dtype), requires_grad=True) for shape in shapes)
+        y = a @ b
+        y.backward(fastconv.tensor(draw(y.shape).astype(dtype)))
+        for array in (y.detach(), a.grad, b.grad):
+            digest.update(array.numpy().tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_matrix_products_of_tensors():
+    """In processes of their own: NumPy's BLAS takes its number of threads when it loads."""
+    seen = set()
+    for threads in ("1", "2"):
+        environment = {**os.environ, "OMP_NUM_THREADS": threads}
+        environment.pop("OPENBLAS_NUM_THREADS", None)
+        command = [sys.executable, "-c", MATRIX_PRODUCTS]
+        seen.add(subprocess.check_output(command, env=environment, text=True))
+    assert len(seen) == 1

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastconv.autograd.broadcast import NUMBERS, apply, operands, unbroadcast
 from fastconv.autograd.engine import recording
+from fastconv.autograd.product import product, product_backward_first, product_backward_second
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.autograd.variable import FLOATING
 
@@ -132,27 +133,29 @@ def _power_slope(x: Any, y: Any) -> Any:
 
 
 def matmul(a: Any, b: Any) -> Tensor:
-    """The matrix product of 1-D, 2-D or batched operands, as ``numpy.matmul``."""
+    """The matrix product of 1-D, 2-D or batched operands, as ``numpy.matmul``, with the same bits
+    for any number of threads."""
     x, y = operands("matmul", a, b)
     if 0 in (x.ndim, y.ndim):
         raise ValueError(f"matmul: shapes {x.shape} and {y.shape}: numbers have no matrix product")
-    out = apply("matmul", np.matmul, x, y)
+    rows = x[None, :] if x.ndim == 1 else x
+    columns = y[:, None] if y.ndim == 1 else y
+    if not _multipliable(rows, columns):
+        raise ValueError(f"matmul: shapes {x.shape} and {y.shape} do not fit together")
+    out = product(rows, columns)
+    added = [axis for axis, z in ((-2, x), (-1, y)) if z.ndim == 1]
+    out = np.squeeze(out, tuple(added)) if added else out
     needs = recording(a, b)
     if needs is None:
         return Tensor(out)
 
     def backward(grad: Any) -> Any:
-        rows = x[None, :] if x.ndim == 1 else x
-        columns = y[:, None] if y.ndim == 1 else y
-        if y.ndim == 1:
-            grad = grad[..., None]
-        if x.ndim == 1:
-            grad = grad[..., None, :]
+        grad = np.expand_dims(grad, tuple(added)) if added else grad
         dx = dy = None
         if needs[0]:
-            dx = unbroadcast(grad @ columns.swapaxes(-1, -2), rows.shape).reshape(x.shape)
+            dx = product_backward_first(grad, rows, columns).reshape(x.shape)
         if needs[1]:
-            dy = unbroadcast(rows.swapaxes(-1, -2) @ grad, columns.shape).reshape(y.shape)
+            dy = product_backward_second(grad, rows, columns).reshape(y.shape)
         return dx, dy
 
     return record(
@@ -162,6 +165,14 @@ def matmul(a: Any, b: Any) -> Tensor:
         backward,
         _keep(("first operand", a, needs[1]), ("second operand", b, needs[0])),
     )
+
+
+def _multipliable(x: Any, y: Any) -> bool:
+    try:
+        np.broadcast_shapes(x.shape[:-2], y.shape[:-2])
+    except ValueError:
+        return False
+    return x.shape[-1] == y.shape[-2]
 
 
 def _keep(*candidates: tuple[str, Any, bool]) -> list[tuple[str, Any]]:
