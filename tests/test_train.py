@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from fastconv import nn, optim, threads
+from fastconv.autograd.tensor import Tensor
 from fastconv.data import ArrayDataset, DataLoader, drawings, mnist
 from fastconv.data.drawings import draw
 from fastconv.random import manual_seed
@@ -101,6 +102,31 @@ def test_the_first_losses_are_the_formulas() -> None:
     assert accuracy == (logits.argmax(1) == labels).mean()
     (record,) = trainer.fit(loader)
     assert math.isclose(record["train_loss"], expected, rel_tol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(30, 1), (30, 3)])
+def test_regression_has_no_accuracy(tmp_path: Path, capsys, shape: tuple[int, int]) -> None:
+    manual_seed(0)
+    rows = np.random.default_rng(0).standard_normal((30, 4), np.float32)
+    loader = DataLoader(ArrayDataset(rows, np.zeros(shape, np.float32)), 8)
+    model = nn.Linear(4, shape[1])
+    callbacks = [Progress(), Curves(tmp_path / "curves.png")]
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    trainer = Trainer(model, optimizer, nn.MSELoss(), callbacks=callbacks, memory_format=None)
+    history = trainer.fit(loader, loader, epochs=2)
+    assert [list(r) for r in history] == [["epoch", "train_loss", "val_loss", "seconds"]] * 2
+    loss, accuracy = trainer.evaluate(loader)
+    assert accuracy is None
+    assert math.isclose(loss, (model(Tensor(rows)).data ** 2).mean(), rel_tol=1e-5)
+    assert "val_accuracy" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_a_loss_that_is_no_mean_is_refused(reduction: str) -> None:
+    with pytest.raises(ValueError, match=f"Trainer: the loss must be .*, not its '{reduction}'"):
+        ValueError, match=f"Trainer: the loss must be .* mean, not its '{reduction}'"
+    ):
+        Trainer(nn.Linear(1, 1), None, nn.CrossEntropyLoss(reduction=reduction))
 
 
 @pytest.mark.parametrize("memory_format", ["channels_last", "contiguous"])
@@ -234,12 +260,11 @@ def test_without_matplotlib_there_are_no_curves(tmp_path: Path, monkeypatch) -> 
 
 @pytest.fixture(scope="module")
 def mnist_dir() -> Path:
-    """Where the real MNIST is: FASTCONV_DATA_DIR, or beside the repository."""
-    beside = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
-    folder = Path(os.environ.get("FASTCONV_DATA_DIR", beside))
-    if not folder.is_dir():
+    """Where the real MNIST is."""
+    folder = os.environ.get("FASTCONV_DATA_DIR")
+    if folder is None:
         pytest.skip("set FASTCONV_DATA_DIR to a folder with the four MNIST files")
-    return folder
+    return Path(folder)
 
 
 def fit(name: str, data: tuple[ArrayDataset, ArrayDataset], folder: Path, epochs=None) -> float:

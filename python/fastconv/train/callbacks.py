@@ -40,6 +40,7 @@ class Progress(Callback):
         line += f"  train_loss {record['train_loss']:.4f}"
         if "val_loss" in record:
             line += f"  val_loss {record['val_loss']:.4f}"
+        if "val_accuracy" in record:
             line += f"  val_accuracy {100 * record['val_accuracy']:.2f} %"
         print(f"{line}  {record['seconds']:.2f} s", flush=True)
 
@@ -136,13 +137,14 @@ class Curves(Callback):
             return
         epochs = [record["epoch"] for record in trainer.history]
         validated = "val_loss" in trainer.history[0]
-        figure = Figure(figsize=(9 if validated else 5, 3.5), layout="constrained")
-        axes = figure.subplots(1, 2 if validated else 1, squeeze=False)[0]
+        classified = "val_accuracy" in trainer.history[0]
+        figure = Figure(figsize=(9 if classified else 5, 3.5), layout="constrained")
+        axes = figure.subplots(1, 2 if classified else 1, squeeze=False)[0]
         for name in ("train_loss", "val_loss")[: 1 + validated]:
             axes[0].plot(epochs, [r[name] for r in trainer.history], "o-", ms=3, label=name)
         axes[0].set(xlabel="epoch", ylabel="loss", ylim=(0, None))
         axes[0].legend()
-        if validated:
+        if classified:
             accuracy = [100 * r["val_accuracy"] for r in trainer.history]
             axes[1].plot(epochs, accuracy, "o-", ms=3, color="tab:green")
             axes[1].set(xlabel="epoch", ylabel="val_accuracy, %")

@@ -209,4 +209,6 @@ def evaluate(run: Run, data_dir: PathLike | None = None) -> tuple[float, float, 
     model = run.model()
     _, test = SOURCES[run.config().data].load(data_dir or run.data_dir())
     trainer = Trainer(model, None, memory_format=None)
-    return *trainer.evaluate(DataLoader(test, EVALUATION_BATCH)), len(test)
+    loss, accuracy = trainer.evaluate(DataLoader(test, EVALUATION_BATCH))
+    assert accuracy is not None  # all of SOURCES are classes
+    return loss, accuracy, len(test)

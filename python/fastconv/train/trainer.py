@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from fastconv import random
 from fastconv.autograd.engine import no_grad
 from fastconv.autograd.tensor import Tensor
@@ -39,12 +41,15 @@ class Callback:
 
 
 class Trainer:
-    """Fits a classifier: batches from loaders, gradients, one optimizer step a batch.
+    """Fits a model: batches from loaders, gradients, one optimizer step a batch.
 
+    loss: called with a batch's output and target, gives their mean; cross-entropy by default.
+    ValueError where its `reduction` says that it is no mean.
     memory_format: how activations lie; "channels_last" is the fast one in a chain of layers,
     "contiguous" is NCHW, None leaves the model as it is.
     `history` has a record for each finished epoch: epoch (from 1), train_loss, val_loss,
-    val_accuracy and seconds; the middle two only where validation data are given.
+    val_accuracy and seconds; the middle two only where validation data are given, the accuracy
+    only of a classifier: output (N, C) and integer target (N,).
     A callback ends the run after the current epoch by setting `stop`.
     """
 
@@ -59,6 +64,9 @@ class Trainer:
     ) -> None:
         self.model, self.optimizer = model, optimizer
         self.loss = CrossEntropyLoss() if loss is None else loss
+        reduction = getattr(self.loss, "reduction", "mean")
+        if reduction != "mean":
+            raise ValueError(f"Trainer: the loss must be a batch's mean, not its {reduction!r}")
         self.callbacks = sorted(callbacks, key=lambda callback: callback.priority)
         self.history: list[dict[str, Any]] = []
         self.epoch = self.epochs = 0
@@ -100,7 +108,9 @@ class Trainer:
                 hook(self, loss)
         record: dict[str, Any] = {"epoch": self.epoch + 1, "train_loss": self._mean_loss()}
         if validation is not None:
-            record["val_loss"], record["val_accuracy"] = self.evaluate(validation)
+            record["val_loss"], accuracy = self.evaluate(validation)
+            if accuracy is not None:
+                record["val_accuracy"] = accuracy
             self._call("on_validation_end", record)
         record["seconds"] = round(time.perf_counter() - self._started, 4)
         self.history.append(record)
@@ -125,17 +135,24 @@ class Trainer:
             )
         return mean
 
-    def evaluate(self, loader: Iterable[Any]) -> tuple[float, float]:
-        """(mean loss, share of samples whose largest output is the target), without gradients."""
+    def evaluate(self, loader: Iterable[Any]) -> tuple[float, float | None]:
+        """(mean loss, share of samples whose largest output is the target), without gradients.
+
+        The share is None where outputs are not (N, C) and targets not integers of shape (N,).
+        """
         self.model.eval()
-        loss_sum, correct, samples = 0.0, 0, 0
+        loss_sum, correct, samples, classes = 0.0, 0, 0, True
         with no_grad():
             for inputs, target in loader:
                 output = self.model(inputs)
                 loss_sum += self.loss(output, target).item() * len(target)
-                correct += int((output.data.argmax(1) == target.data).sum())
+                classes = classes and _are_classes(output.data, target.data)
+                if classes:
+                    correct += int((output.data.argmax(1) == target.data).sum())
                 samples += len(target)
-        return (loss_sum / samples, correct / samples) if samples else (0.0, 0.0)
+        if not samples:
+            return 0.0, 0.0
+        return loss_sum / samples, correct / samples if classes else None
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that the rest of the run depends on, as it stands between two batches."""
@@ -177,3 +194,7 @@ class Trainer:
 
 def _overrides(callback: Callback, hook: str) -> bool:
     return getattr(type(callback), hook) is not getattr(Callback, hook)
+
+
+def _are_classes(output: np.ndarray, target: np.ndarray) -> bool:
+    return output.ndim == 2 and target.ndim == 1 and np.issubdtype(target.dtype, np.integer)
