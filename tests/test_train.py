@@ -233,6 +233,14 @@ def test_early_stopping_waits_and_stops() -> None:
         EarlyStopping(patience=0)
 
 
+def test_early_stopping_leaves_the_stop_of_others() -> None:
+    stopping, trainer = EarlyStopping(patience=3), trainer_of()
+    stopping.on_epoch_end(trainer, {"val_loss": 1.0})
+    trainer.stop = True
+    stopping.on_epoch_end(trainer, {"val_loss": 2.0})
+    assert trainer.stop and stopping.waited == 1
+
+
 def test_early_stopping_ends_the_run() -> None:
     trainer = trainer_of([EarlyStopping("train_loss", patience=1, min_delta=100.0)])
     assert len(trainer.fit(*loaders(), epochs=10)) == 2

@@ -113,7 +113,8 @@ class EarlyStopping(Callback):
             self.best, self.waited = value, 0
         else:
             self.waited += 1
-            trainer.stop = self.waited >= self.patience
+            if self.waited >= self.patience:
+                trainer.stop = True
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "waited": self.waited}
