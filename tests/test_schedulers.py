@@ -100,12 +100,33 @@ def test_saved_state_continues_exactly(kind, options):
     assert rates(resumed, 30) == expected
 
 
-def test_last_epoch_continues_from_initial_lr():
-    ours = optimizer(0.3)
-    rates(StepLR(ours, 2, 0.5), 3)
-    scheduler = StepLR(ours, 2, 0.5, last_epoch=3)
-    assert scheduler.base_lrs == [0.3]
-    assert scheduler.last_epoch == 4
+@pytest.mark.parametrize("last_epoch", [2, 9])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (StepLR, {"step_size": 3, "gamma": 0.5}),
+        (StepLR, {"step_size": 4}),
+        (CosineAnnealingLR, {"T_max": 10}),
+        (CosineAnnealingLR, {"T_max": 10, "eta_min": 0.01}),
+    ],
+)
+def test_last_epoch_continues_as_pytorch(kind, options, last_epoch):
+    torch = pytest.importorskip("torch")
+    group = {"lr": 0.2, "initial_lr": 0.3}
+    theirs = torch.optim.SGD([{"params": [torch.nn.Parameter(torch.ones(1))], **group}])
+    ours = optim.SGD([{"params": [nn.Parameter(np.ones(1))], **group}])
+    other = getattr(torch.optim.lr_scheduler, kind.__name__)(
+        theirs, **options, last_epoch=last_epoch
+    )
+    scheduler = kind(ours, **options, last_epoch=last_epoch)
+    assert scheduler.base_lrs == other.base_lrs
+    assert scheduler.last_epoch == other.last_epoch
+    expected = []
+    for _ in range(25):
+        expected.append(other.get_last_lr())
+        theirs.step()
+        other.step()
+    np.testing.assert_allclose(rates(scheduler, 25), expected, rtol=1e-9, atol=1e-15)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ alone, the rates are those of the formula in its docstring. ``step()`` goes afte
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from fastconv.optim.optimizer import Optimizer
@@ -31,8 +32,12 @@ class LRScheduler:
         self.optimizer = optimizer
         self.base_lrs = [group["initial_lr"] for group in optimizer.param_groups]
         self.last_epoch = last_epoch
-        self._last_lr = [group["lr"] for group in optimizer.param_groups]
-        self.step()
+        self._advance(self._first)
+
+    def _first(self, lr: float, base: float) -> float:
+        """The rate that a schedule made for epoch ``last_epoch`` > 0 starts at, from the one it
+        found."""
+        return self._next(lr, base)
 
     def _next(self, lr: float, base: float) -> float:
         """The rate of epoch ``last_epoch`` from the rate of the epoch before."""
@@ -40,10 +45,13 @@ class LRScheduler:
 
     def step(self) -> None:
         """Go to the next epoch."""
+        self._advance(self._next)
+
+    def _advance(self, rate: Callable[[float, float], float]) -> None:
         self.last_epoch += 1
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
             if self.last_epoch > 0:
-                group["lr"] = self._next(group["lr"], base)
+                group["lr"] = rate(group["lr"], base)
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
     def get_last_lr(self) -> list[float]:
@@ -91,7 +99,8 @@ class CosineAnnealingLR(LRScheduler):
     """``eta_min + (base - eta_min) * (1 + cos(pi * epoch / T_max)) / 2``.
 
     Half a cosine from base to eta_min in T_max epochs (Loshchilov and Hutter, 2017); it rises
-    again after that.
+    again after that. As in PyTorch, ``last_epoch=k`` takes the rate that it finds for that of
+    epoch k + 1.
     """
 
     def __init__(
@@ -106,6 +115,9 @@ class CosineAnnealingLR(LRScheduler):
         self.T_max = T_max
         self.eta_min = eta_min
         super().__init__(optimizer, last_epoch)
+
+    def _first(self, lr: float, base: float) -> float:
+        return lr
 
     def _height(self, epoch: int) -> float:
         return (1 + math.cos(math.pi * epoch / self.T_max)) / 2
