@@ -137,6 +137,13 @@ class Checkpoint(Callback):
 
     def _save(self, trainer: Trainer) -> None:
         start = time.monotonic()
+        for name, parameter in trainer.model.named_parameters():
+            # A finite loss may still have had a gradient that was not.
+            if not np.isfinite(parameter.data).all():
+                raise FloatingPointError(
+                    f"{name} is no longer finite in epoch {trainer.epoch + 1}, so {self.file} "
+                    "stays as it was; a lower learning rate may help"
+                )
         save_checkpoint(
             self.file, trainer.state_dict(), config=self.config, environment=_environment()
         )

@@ -82,7 +82,7 @@ class Trainer:
     ) -> list[dict[str, Any]]:
         """Train until `epochs` epochs are done in all, and return the history.
 
-        Raises FloatingPointError when the loss is no longer finite.
+        Raises FloatingPointError when a loss is not finite, before any callback sees it.
         """
         self.loader, self.epochs = train, epochs
         try:
@@ -101,14 +101,16 @@ class Trainer:
         self._call("on_epoch_start")
         batch_end = [c.on_batch_end for c in self.callbacks if _overrides(c, "on_batch_end")]
         for inputs, target in train:
-            loss = self._step(inputs, target)
+            loss = self._finite("training", self._step(inputs, target))
             self._loss_sum += loss * len(target)
             self._samples += len(target)
             for hook in batch_end:
                 hook(self, loss)
-        record: dict[str, Any] = {"epoch": self.epoch + 1, "train_loss": self._mean_loss()}
+        mean = self._loss_sum / self._samples if self._samples else 0.0
+        record: dict[str, Any] = {"epoch": self.epoch + 1, "train_loss": mean}
         if validation is not None:
-            record["val_loss"], accuracy = self.evaluate(validation)
+            loss, accuracy = self.evaluate(validation)
+            record["val_loss"] = self._finite("validation", loss)
             if accuracy is not None:
                 record["val_accuracy"] = accuracy
             self._call("on_validation_end", record)
@@ -126,14 +128,13 @@ class Trainer:
         self.optimizer.step()
         return loss.item()
 
-    def _mean_loss(self) -> float:
-        mean = self._loss_sum / self._samples if self._samples else 0.0
-        if not math.isfinite(mean):
+    def _finite(self, which: str, loss: float) -> float:
+        if not math.isfinite(loss):
             raise FloatingPointError(
-                f"the training loss is {mean} in epoch {self.epoch + 1}; a lower learning rate "
+                f"the {which} loss is {loss} in epoch {self.epoch + 1}; a lower learning rate "
                 "may help"
             )
-        return mean
+        return loss
 
     def evaluate(self, loader: Iterable[Any]) -> tuple[float, float | None]:
         """(mean loss, share of samples whose largest output is the target), without gradients.
