@@ -245,6 +245,22 @@ def _operations(tensor):
         node = next((e for e in node.edges if hasattr(e, "edges")), None)
 
 
+@pytest.mark.parametrize("forward", ["auto", "direct"])
+def test_backward_uses_the_algorithm_of_forward(forward):
+    """Winograd has no kernels: a backward pass that asked for it would fail."""
+    generator = np.random.default_rng(0)
+    x, w = generator.standard_normal((2, 3, 9, 9)), generator.standard_normal((4, 3, 3, 3))
+    gradients = []
+    for backward in (forward, "winograd"):
+        inputs = [fc.tensor(x, requires_grad=True), fc.tensor(w, requires_grad=True)]
+        with fc.algorithm(forward):
+            y = F.conv2d(*inputs, padding=1)
+        with fc.algorithm(backward):
+            y.sum().backward()
+        gradients.append([tensor.grad.data for tensor in inputs])
+    np.testing.assert_equal(gradients[1], gradients[0])
+
+
 def test_an_activation_with_its_own_forward_is_not_fused():
     class Shifted(nn.ReLU):
         def forward(self, x):

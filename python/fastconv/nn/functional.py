@@ -14,6 +14,7 @@ from fastconv import ops
 from fastconv.autograd import arithmetic, elementwise, shaping
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
+from fastconv.config import algorithm, chosen_algorithm
 
 if TYPE_CHECKING:
     from fastconv.ops.types import Activation, MemoryFormat, Reduction
@@ -76,10 +77,12 @@ def conv2d(
 
     activation: None, "relu", "sigmoid" or "tanh", applied to the result in the same kernel.
     memory_format: how the result lies, "contiguous" or "channels_last"; None: as the input.
+    Its backward pass keeps to the algorithm set in this call (``with algorithm(...)``).
     """
     x, w = _array("conv2d", "input", input), _array("conv2d", "weight", weight)
     b = None if bias is None else _array("conv2d", "bias", bias)
     problem = ops.conv_problem(x.shape, w.shape, stride, padding, dilation, groups)
+    chosen = chosen_algorithm(None)
     y = ops.conv_forward(problem, x, w, b, activation=activation, memory_format=memory_format)
     needs = recording(input, weight, bias)
     if needs is None:
@@ -90,12 +93,13 @@ def conv2d(
         dx = dw = db = None
         if activation is not None:
             grad = _ACTIVATION_BACKWARD[activation](grad, kept_y)
-        if needs[0]:
-            dx = ops.conv_backward_input(problem, grad, kept_w)
-        if needs[1]:
-            dw, db = ops.conv_backward_weight(problem, grad, kept_x, bias=needs[2])
-        elif needs[2]:
-            db = np.sum(grad, axis=(0, 2, 3))
+        with algorithm(chosen):
+            if needs[0]:
+                dx = ops.conv_backward_input(problem, grad, kept_w)
+            if needs[1]:
+                dw, db = ops.conv_backward_weight(problem, grad, kept_x, bias=needs[2])
+            elif needs[2]:
+                db = np.sum(grad, axis=(0, 2, 3))
         return dx, dw, db
 
     return record("conv2d", y, (input, weight, bias), backward, kept)
