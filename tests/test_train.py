@@ -81,6 +81,28 @@ def test_an_exception_is_told_and_passed_on() -> None:
     assert recorder.calls == ["on_fit_start", "on_epoch_start", "on_exception"]
 
 
+def test_a_failing_hook_hides_no_error_and_no_hook() -> None:
+    class Fail(Callback):
+        def on_batch_end(self, trainer: Trainer, loss: float) -> None:
+            raise ValueError("the first")
+
+        def on_exception(self, trainer: Trainer, error: BaseException) -> None:
+            raise OSError("the second")
+
+    recorder = Recorder()
+    with pytest.raises(ValueError, match="the first") as raised:
+        trainer_of([Fail(), recorder]).fit(*loaders())
+    assert recorder.calls[-1] == "on_exception"
+    assert isinstance(raised.value.__context__, OSError), "it is shown beside the first"
+
+
+def test_hooks_of_one_object_are_called() -> None:
+    callback, losses = Callback(), []
+    callback.on_batch_end = lambda trainer, loss: losses.append(loss)  # type: ignore[method-assign]
+    trainer_of([callback]).fit(loaders()[0])
+    assert len(losses) == 3
+
+
 def test_history_says_what_happened() -> None:
     trainer = trainer_of()
     history = trainer.fit(*loaders(), epochs=3)

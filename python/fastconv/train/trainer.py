@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -91,21 +92,23 @@ class Trainer:
                 self._run_epoch(train, validation)
             self._call("on_fit_end")
         except BaseException as error:
-            self._call("on_exception", error)
-            raise
+            try:
+                with ExitStack() as hooks:  # each is called, whatever another raises
+                    for callback in reversed(self.callbacks):
+                        hooks.callback(callback.on_exception, self, error)
+            finally:
+                raise error
         return self.history
 
     def _run_epoch(self, train: DataLoader, validation: DataLoader | None) -> None:
         self._started = time.perf_counter() - self._seconds
         self.model.train()
         self._call("on_epoch_start")
-        batch_end = [c.on_batch_end for c in self.callbacks if _overrides(c, "on_batch_end")]
         for inputs, target in train:
             loss = self._finite("training", self._step(inputs, target))
             self._loss_sum += loss * len(target)
             self._samples += len(target)
-            for hook in batch_end:
-                hook(self, loss)
+            self._call("on_batch_end", loss)
         mean = self._loss_sum / self._samples if self._samples else 0.0
         record: dict[str, Any] = {"epoch": self.epoch + 1, "train_loss": mean}
         if validation is not None:
@@ -191,10 +194,6 @@ class Trainer:
     def _call(self, hook: str, *arguments: Any) -> None:
         for callback in self.callbacks:
             getattr(callback, hook)(self, *arguments)
-
-
-def _overrides(callback: Callback, hook: str) -> bool:
-    return getattr(type(callback), hook) is not getattr(Callback, hook)
 
 
 def _are_classes(output: np.ndarray, target: np.ndarray) -> bool:
