@@ -217,3 +217,20 @@ def test_layers(name, dtype):
     rng = np.random.default_rng(7)
     x, w, b = (rng.standard_normal(s) for s in ((3, 4, 9, 8), (8, 4, 3, 3), (8,)))
     both(LAYERS[name], x, w / 6, b, dtype=dtype)
+
+
+ONES = [(1, 1), (1, 1, 1, 1), ()]
+ROWS = [(1, 3), (1, 1, 3), (3,)]
+
+
+@pytest.mark.parametrize(
+    ("index", "shape"),
+    [(i, shape) for i in (0, slice(None)) for shape in ONES + ROWS] + [((0, 1), s) for s in ONES],
+)
+def test_assigned_values_may_have_leading_ones(index, shape):
+    def assign(lib, F, x, v):
+        y = x * 1.0
+        y[index] = v
+        return y
+
+    both(assign, np.arange(6.0).reshape(2, 3), np.full(shape, 7.0))

@@ -54,9 +54,13 @@ def apply(operation: str, function: Callable[..., Any], x: Any, y: Any) -> Any:
 
 
 def unbroadcast(grad: Any, shape: tuple[int, ...]) -> Any:
-    """Sum a gradient over what broadcasting repeated, back to ``shape``."""
+    """Sum a gradient over what broadcasting repeated, back to ``shape``.
+
+    ``shape`` may have more dimensions than ``grad``, all 1: an assignment drops leading ones.
+    """
     if grad.shape == shape:
         return grad
-    extra = grad.ndim - len(shape)
-    ones = [i + extra for i, n in enumerate(shape) if n == 1 and grad.shape[i + extra] != 1]
+    extra = max(0, grad.ndim - len(shape))
+    inner = shape[max(0, len(shape) - grad.ndim) :]
+    ones = [i + extra for i, n in enumerate(inner) if n == 1 and grad.shape[i + extra] != 1]
     return np.sum(grad, axis=(*range(extra), *ones)).reshape(shape)
