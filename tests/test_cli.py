@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import pytest
 
 from fastconv.cli import main
 from fastconv.data.drawings import draw
-from fastconv.files import load_json, load_safetensors
+from fastconv.files import load_json, load_safetensors, save_safetensors
+from fastconv.train import load_checkpoint, save_checkpoint
 
 SMALL = ["--epochs", "1", "--batch-size", "256"]
 
@@ -163,6 +165,84 @@ def test_evaluate_names_a_broken_file(capsys, tmp_path, trained: Path, broken: s
         (tmp_path / name).write_bytes(data[:-20] if name == broken else data)
     code, _, err = run(capsys, "evaluate", str(tmp_path))
     assert code == 1 and broken in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [
+        ("input", {}),
+        ("input", {"shape": [1, 28], "mean": 0.5, "std": 0.5}),
+        ("input", {"shape": [1, 28, "28"], "mean": 0.5, "std": 0.5}),
+        ("input", {"shape": [1, 28, 28], "mean": None, "std": 0.5}),
+        ("input", []),
+        ("classes", [1, 2]),
+        ("model", ["xo_net"]),
+        ("batch_size", 2.5),
+        ("seed", True),
+    ],
+)
+@pytest.mark.parametrize("command", ["predict", "evaluate", "train"])
+def test_a_malformed_config_is_one_line(
+    capsys, tmp_path: Path, trained: Path, command: str, entry: str, value: object
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, entry: value}))
+    rest = {"predict": ["x.png"], "evaluate": [], "train": []}[command]
+    place = ["--resume", "--output", str(folder)] if command == "train" else [str(folder)]
+    code, _, err = run(capsys, command, *place, *rest)
+    assert code == 1 and err.count("\n") == 1
+    assert f"config.json: {entry} cannot be " in err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "train"])
+def test_deeply_nested_json_is_one_line(
+    capsys, tmp_path: Path, trained: Path, command: str
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    (folder / "config.json").write_text("[" * 200_000)
+    place = ["--resume", "--output"] if command == "train" else []
+    code, _, err = run(capsys, command, *place, str(folder))
+    assert code == 1 and err.count("\n") == 1
+    assert "config.json: not a JSON file of ours: nested too deeply" in err
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda state, notes: notes.pop("config"),
+        lambda state, notes: notes.pop("environment"),
+        lambda state, notes: notes.update(config=3),
+        lambda state, notes: state.pop("loader"),
+        lambda state, notes: state.pop("callbacks"),
+        lambda state, notes: state["loader"].pop("epoch"),
+        lambda state, notes: state.update(model=3),
+        lambda state, notes: state.update(callbacks=[1]),
+    ],
+)
+def test_a_malformed_checkpoint_is_one_line(capsys, tmp_path: Path, trained: Path, change) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    file = folder / "checkpoint.safetensors"
+    state, notes = load_checkpoint(file)
+    change(state, notes)
+    save_checkpoint(file, state, **notes)
+    code, _, err = run(capsys, "train", "--resume", "--output", str(folder))
+    assert code == 1 and err.count("\n") == 1
+    assert "checkpoint.safetensors: the checkpoint" in err
+
+
+def test_a_deeply_nested_checkpoint_is_one_line(capsys, tmp_path: Path, trained: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(trained, folder)
+    text = '{"state": ' + "[" * 100_000 + "]" * 100_000 + "}"
+    notes = {"format": "fastconv-checkpoint-1", "json": text}
+    save_safetensors(folder / "checkpoint.safetensors", {}, notes)
+    code, _, err = run(capsys, "train", "--resume", "--output", str(folder))
+    assert code == 1 and err.count("\n") == 1
+    assert "checkpoint.safetensors: the checkpoint is corrupt: RecursionError" in err
 
 
 def test_predict_reads_pictures(capsys, tmp_path: Path, trained: Path) -> None:

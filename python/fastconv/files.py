@@ -102,6 +102,8 @@ def load_json(file: PathLike) -> Any:
         return json.loads(Path(file).read_bytes())
     except ValueError as error:
         raise FileFormatError(f"{file}: not a JSON file: {error}") from None
+    except RecursionError:
+        raise FileFormatError(f"{file}: not a JSON file of ours: nested too deeply") from None
 
 
 def save_safetensors(

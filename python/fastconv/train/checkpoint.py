@@ -47,7 +47,7 @@ def load_checkpoint(file: PathLike) -> tuple[Any, dict[str, Any]]:
     try:
         notes = json.loads(metadata["json"])
         return _restore(notes.pop("state"), arrays), notes
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise FileFormatError(f"{file}: the checkpoint is corrupt: {error!r}") from None
 
 
@@ -115,6 +115,8 @@ class Checkpoint(Callback):
         if not self.resume or not self.file.exists():
             return
         state, notes = load_checkpoint(self.file)
+        if not isinstance(notes.get("config"), dict) or "environment" not in notes:
+            raise FileFormatError(f"{self.file}: the checkpoint lacks its config or environment")
         check_same(self.file, notes["config"], self.config)
         if notes["environment"] != _environment():
             warnings.warn(
@@ -122,7 +124,10 @@ class Checkpoint(Callback):
                 "the last bits of the result may differ from an uninterrupted run's",
                 stacklevel=2,
             )
-        trainer.load_state_dict(state)
+        try:
+            trainer.load_state_dict(state)
+        except (LookupError, TypeError, AttributeError) as error:
+            raise FileFormatError(f"{self.file}: the checkpoint is corrupt: {error!r}") from error
 
     def on_batch_end(self, trainer: Trainer, loss: float) -> None:
         if self.every_steps is not None:

@@ -6,6 +6,7 @@ first epoch, model.safetensors and curves.png from the end. Each is replaced as 
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,11 @@ class Run:
         keys = {*Config.__dataclass_fields__, "data_dir", "classes", "input"}
         if not isinstance(notes, dict) or not keys <= notes.keys():
             raise FileFormatError(f"{self[CONFIG]}: expected the entries {', '.join(sorted(keys))}")
+        wrong = [name for name in sorted(keys) if not _fits(name, notes[name])]
+        if wrong:
+            raise FileFormatError(
+                f"{self[CONFIG]}: {wrong[0]} cannot be {json.dumps(notes[wrong[0]])[:80]}"
+            )
         return notes
 
     def config(self) -> Config:
@@ -159,6 +165,33 @@ class Run:
     def data_dir(self) -> str | None:
         """The folder that the data were read from, where one was named."""
         return self.notes()["data_dir"] if self[CONFIG].exists() else None
+
+
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("model", "data", "device", "memory_format"), str),
+    **dict.fromkeys(("epochs", "batch_size", "seed"), int),
+    **dict.fromkeys(("lr", "momentum", "weight_decay"), (int, float)),
+    "data_dir": (str, type(None)),
+    "classes": list,
+    "input": dict,
+}
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether an entry of config.json has the form that `begin` gave it."""
+    if not isinstance(value, _KINDS[name]) or isinstance(value, bool):
+        return False
+    if name == "classes":
+        return all(isinstance(entry, str) for entry in value)
+    if name != "input":
+        return True
+    shape = value.get("shape")
+    return (
+        isinstance(shape, list)
+        and len(shape) == 3
+        and all(type(size) is int and size > 0 for size in shape)
+        and all(isinstance(value.get(key), (int, float)) for key in ("mean", "std"))
+    )
 
 
 def train(
