@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.resources
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import pytest
 import fastconv
 
 PROJECT = Path(__file__).parent.parent
-WHEELS = sorted((PROJECT / "dist").glob("fastconv-*.whl"))
+FOLDERS = [PROJECT / "dist", Path(os.environ.get("FASTCONV_WHEEL_DIR", PROJECT / "dist"))]
+WHEELS = [wheel for folder in FOLDERS for wheel in sorted(folder.glob("fastconv-*.whl"))]
 
 
 def python(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -84,14 +86,16 @@ def test_no_cuda_is_touched_by_the_import():
     assert python("-c", code).stdout.strip() == "False"
 
 
-@pytest.mark.skipif(not WHEELS, reason="no wheel in dist/")
+@pytest.mark.skipif(not WHEELS, reason="no wheel in FASTCONV_WHEEL_DIR or dist/")
 def test_wheel():
     wheel = WHEELS[-1]
     assert wheel.stat().st_size <= 5 << 20
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    for wanted in ("fastconv/py.typed", "fastconv/_core.pyi", "fastconv/ops.py"):
-        assert wanted in names
+    package = PROJECT / "python" / "fastconv"
+    ours = {f"fastconv/{path.relative_to(package)}" for path in package.rglob("*.py")}
+    assert ours and ours <= set(names)
+    assert {"fastconv/py.typed", "fastconv/_core.pyi"} <= set(names)
     assert any(re.fullmatch(r"fastconv/_core\..*\.so", name) for name in names)
     assert any("licenses/LICENSE" in name for name in names)
     assert not [name for name in names if name.startswith(("tests/", "bench/", "csrc/"))]
