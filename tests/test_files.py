@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fastconv.files
+import fastconv
 from fastconv.files import (
     FileFormatError,
     atomic_write,
@@ -248,5 +249,19 @@ def test_json_is_checked(tmp_path: Path) -> None:
         load_json(file)
 
 
-def test_no_pickle_in_the_module() -> None:
-    assert not {"pickle", "eval", "exec"} & set(Path(fastconv.files.__file__).read_text().split())
+FORBIDDEN = {"pickle", "cPickle", "dill", "joblib", "marshal", "shelve"}
+
+
+@pytest.mark.parametrize(
+    "file", sorted(Path(fastconv.__file__).parent.rglob("*.py")), ids=lambda file: file.name
+)
+def test_nothing_unpickles_or_runs_text(file: Path) -> None:
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            assert not FORBIDDEN & {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert (node.module or "").split(".")[0] not in FORBIDDEN
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in {"eval", "exec", "compile", "__import__"}
+        elif isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            assert isinstance(node.value, ast.Constant) and node.value.value is False
