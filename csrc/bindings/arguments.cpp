@@ -50,8 +50,9 @@ std::pair<int64_t, int64_t> parse_pair(Argument a, const py::handle& object) {
 int64_t parse_int(Argument a, const py::handle& object) {
   if (!is_integer(object)) throw py::type_error(prefix(a) + "must be an integer, got " + type_name(object));
   const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
-  if (!index) {   // a NumPy array of more than one element
-    PyErr_Clear();
+  if (!index) {
+    if (!PyErr_ExceptionMatches(PyExc_TypeError)) throw py::error_already_set();
+    PyErr_Clear();   // a NumPy array of more than one element
     throw py::type_error(prefix(a) + "must be an integer, got " + type_name(object));
   }
   int overflow = 0;
@@ -63,7 +64,9 @@ int64_t parse_int(Argument a, const py::handle& object) {
 Shape parse_shape(Argument a, const py::handle& object) {
   if (!is_sequence(object))
     throw py::type_error(prefix(a) + "must be a tuple of integers, got " + type_name(object));
-  const auto items = py::reinterpret_borrow<py::sequence>(object);
+  // A tuple of our own: an item's __index__ may change the caller's list.
+  const auto items = py::reinterpret_steal<py::tuple>(PySequence_Tuple(object.ptr()));
+  if (!items) throw py::error_already_set();
   Shape shape;
   shape.reserve(items.size());
   for (const py::handle item : items) shape.push_back(parse_int(a, item));

@@ -41,11 +41,10 @@ bool set_flush_denormal(bool mode) {
 }
 
 void set_num_threads(const py::object& count) {
-  constexpr int64_t kMost = 4096;
   const int64_t asked = parse_int({"set_num_threads", "count"}, count);
-  if (asked < 1 || asked > kMost)
-    throw py::value_error("set_num_threads: count must be from 1 to " + std::to_string(kMost) + ", got " +
-                          std::to_string(asked));
+  if (asked < 1 || asked > cpu::kMaxThreads)
+    throw py::value_error("set_num_threads: count must be from 1 to " + std::to_string(cpu::kMaxThreads) +
+                          ", got " + std::to_string(asked));
   cpu::set_num_threads(int(asked));
 }
 

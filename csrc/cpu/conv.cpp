@@ -53,10 +53,10 @@ void run(const CorrelationAlgorithm& algorithm, const Correlation& c, const Corr
     algorithm.run_double(c, data);
 }
 
-// Correlations of one array with one weight that together make one result.
+// Correlations of one array with one weight that together make one result; `complete`: all of it.
 template <class T>
-void correlate(const std::vector<Correlation>& parts, const View& in, const View& weight, const View* bias,
-               Activation activation, const View& out) {
+void correlate(const std::vector<Correlation>& parts, bool complete, const View& in, const View& weight,
+               const View* bias, Activation activation, const View& out) {
   const Correlation& first = parts.front();
   Choice choice = choose(first, in.format, out.format);
   for (const Correlation& part : parts)   // one copy of the input serves them all
@@ -74,11 +74,8 @@ void correlate(const std::vector<Correlation>& parts, const View& in, const View
   if (copy_in)
     copy_format(in.as<const T>(), in.format, in_copy.as<T>(), first.batch, first.in_channels * first.groups,
                 first.h.in * first.w.in);
-  const auto reached = [](const Correlation& part) { return part.taps() > 0; };
-  if (!std::all_of(parts.begin(), parts.end(), reached))
-    std::memset(data.out, 0, size_t(out.elements()) * sizeof(T));
-  for (const Correlation& part : parts)
-    if (reached(part) && part.pixels() > 0) run(*choose(part, choice.in, choice.out).algorithm, part, data);
+  if (!complete) std::memset(data.out, 0, size_t(out.elements()) * sizeof(T));
+  for (const Correlation& part : parts) run(*choose(part, choice.in, choice.out).algorithm, part, data);
   if (copy_out)
     copy_format(out_copy.as<const T>(), choice.out, out.as<T>(), first.batch, first.out_channels * first.groups,
                 first.h.extent * first.w.extent);
@@ -125,9 +122,9 @@ const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm
     if (in_planes(c)) source = result = MemoryFormat::contiguous;
     return choose_gradient(c, source, result).name;
   }
-  for (const Correlation& phase : backward_correlations(problem))
-    if (phase.taps() > 0) return choose(phase, source, result).algorithm->name;
-  return "zero";   // no output reads the input
+  const std::vector<Correlation> parts = backward_correlations(problem).parts;
+  if (parts.empty()) return "zero";   // no output reads the input
+  return choose(parts.front(), source, result).algorithm->name;
 }
 
 void conv_forward(const ConvProblem& problem, const View& x, const View& weight, const View* bias,
@@ -135,16 +132,17 @@ void conv_forward(const ConvProblem& problem, const View& x, const View& weight,
   require(problem, algorithm);
   if (y.elements() == 0) return;
   const auto run = x.dtype == DType::float32 ? correlate<float> : correlate<double>;
-  run({forward_correlation(problem)}, x, weight, bias, activation, y);
+  run({forward_correlation(problem)}, true, x, weight, bias, activation, y);
 }
 
 void conv_backward_input(const ConvProblem& problem, const View& grad, const View& weight, Algorithm algorithm,
                          const View& dx) {
   require(problem, algorithm);
   if (dx.elements() == 0) return;
-  if (grad.elements() == 0) return zero(dx);
+  const BackwardParts backward = backward_correlations(problem);
+  if (grad.elements() == 0 || backward.parts.empty()) return zero(dx);
   const auto run = grad.dtype == DType::float32 ? correlate<float> : correlate<double>;
-  run(backward_correlations(problem), grad, weight, nullptr, Activation::none, dx);
+  run(backward.parts, backward.complete, grad, weight, nullptr, Activation::none, dx);
 }
 
 void conv_backward_weight(const ConvProblem& problem, const View& grad, const View& x, Algorithm algorithm,

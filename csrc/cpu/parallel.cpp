@@ -39,8 +39,8 @@ int cgroup_quota() {
 
 int default_threads() {
   if (const char* text = std::getenv("OMP_NUM_THREADS")) {
-    const int count = std::atoi(text);
-    if (count > 0) return count;
+    const long count = std::strtol(text, nullptr, 10);   // of a list "4,2" the first: the outermost level
+    if (count > 0) return int(std::min<long>(count, kMaxThreads));
   }
   cpu_set_t set;
   int cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
@@ -64,9 +64,9 @@ thread_local bool inside = false;
 int num_threads() { return forked ? 1 : thread_count().load(std::memory_order_relaxed); }
 
 void set_num_threads(int count) {
-  if (count < 1)
-    throw std::invalid_argument("set_num_threads: the number of threads must be at least 1, got " +
-                                std::to_string(count));
+  if (count < 1 || count > kMaxThreads)
+    throw std::invalid_argument("set_num_threads: count must be from 1 to " + std::to_string(kMaxThreads) +
+                                ", got " + std::to_string(count));
   thread_count() = count;
 }
 

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <cstdint>
-#include <exception>
 
 namespace fastconv::cpu {
 
 // Default: the cores that this process may use (affinity, cgroup quota), or OMP_NUM_THREADS.
 // In a forked child always 1: the pool's threads did not survive the fork.
+constexpr int kMaxThreads = 4096;
 int num_threads();
 void set_num_threads(int count);
 

@@ -1,6 +1,8 @@
 #include "thread_pool.hpp"
 
 #include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -99,11 +101,17 @@ bool ThreadPool::run(int64_t chunks, int workers, void (*body)(void*, int64_t), 
 }
 
 void ThreadPool::grow(int workers) {
+  if (threads_ >= workers || refused_) return;
+  // Signals are for the program's own threads: a new one inherits the mask of its creator.
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
     for (; threads_ < workers; ++threads_) std::thread([this] { work(); }).detach();
   } catch (const std::system_error&) {
-    // No more threads to be had: those that are there, and the calling one, do the work.
+    refused_ = true;   // those that are there, and the calling one, do the work
   }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 void ThreadPool::work() {

@@ -31,6 +31,7 @@ class ThreadPool {
 
   std::mutex callers_;   // held by the one call that has the pool
   int threads_ = 0;
+  bool refused_ = false;   // the system grants no more threads
 
   // The job. Written only while nobody has joined and nobody can: see state_.
   void (*body_)(void*, int64_t) = nullptr;

@@ -74,24 +74,35 @@ Correlation forward_correlation(const ConvProblem& p) {
   return c;
 }
 
-std::vector<Correlation> backward_correlations(const ConvProblem& p) {
+BackwardParts backward_correlations(const ConvProblem& p) {
   const Correlation forward = forward_correlation(p);
-  const PlanarAxis h = planar_axis(p, 0), w = planar_axis(p, 1);
-  std::vector<Correlation> phases;
-  for (int64_t i = 0; i < std::min(h.stride, h.in); ++i)
-    for (int64_t j = 0; j < std::min(w.stride, w.in); ++j) {
-      const Phase rows = backward_phase(h, i), columns = backward_phase(w, j);
+  bool complete = true;
+  const auto reached = [&](const PlanarAxis& axis) {
+    std::vector<Phase> phases;
+    for (int64_t i = 0; i < std::min(axis.stride, axis.in); ++i) {
+      const Phase phase = backward_phase(axis, i);
+      if (phase.axis.taps > 0)
+        phases.push_back(phase);
+      else
+        complete = false;
+    }
+    return phases;
+  };
+  const std::vector<Phase> rows = reached(planar_axis(p, 0)), columns = reached(planar_axis(p, 1));
+  BackwardParts result{{}, complete};
+  for (const Phase& row : rows)
+    for (const Phase& column : columns) {
       Correlation c = forward;
       std::swap(c.in_channels, c.out_channels);
       std::swap(c.weight_in, c.weight_out);
-      c.h = rows.axis;
-      c.w = columns.axis;
-      c.weight_base = rows.tap_first * forward.weight_h + columns.tap_first * forward.weight_w;
-      c.weight_h = rows.tap_step * forward.weight_h;
-      c.weight_w = columns.tap_step * forward.weight_w;
-      phases.push_back(c);
+      c.h = row.axis;
+      c.w = column.axis;
+      c.weight_base = row.tap_first * forward.weight_h + column.tap_first * forward.weight_w;
+      c.weight_h = row.tap_step * forward.weight_h;
+      c.weight_w = column.tap_step * forward.weight_w;
+      result.parts.push_back(c);
     }
-  return phases;
+  return result;
 }
 
 template <class T>

@@ -41,8 +41,13 @@ struct Correlation {
 inline bool is_planar(const ConvProblem& problem) { return problem.spatial <= 2; }
 
 Correlation forward_correlation(const ConvProblem&);
-// Residues that no tap reaches come with zero taps: their share of the result is zero.
-std::vector<Correlation> backward_correlations(const ConvProblem&);
+// One correlation for each residue of the position modulo the stride that a tap reaches; where some are not
+// reached (complete is false) the gradient there is zero.
+struct BackwardParts {
+  std::vector<Correlation> parts;
+  bool complete;
+};
+BackwardParts backward_correlations(const ConvProblem&);
 
 template <class T>
 struct CorrelationData {
@@ -86,7 +91,7 @@ struct WeightGradientAlgorithm {
 extern const WeightGradientAlgorithm weight_dot;    // weight_dot.cpp
 extern const WeightGradientAlgorithm weight_gemm;   // weight_gemm.cpp
 
-// Elements of scratch that keep the channels-last copy of an (N, C, H, W) array, and the copy.
+// Copies an (N, C, H, W) array from `from_format` into the other memory format.
 template <class T>
 void copy_format(const T* from, MemoryFormat from_format, T* to, int64_t batch, int64_t channels,
                  int64_t pixels);

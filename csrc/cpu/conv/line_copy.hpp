@@ -16,6 +16,17 @@ struct LineCopy {
   std::vector<int64_t> residues;
   int64_t run, pitch;   // elements a residue, a line
 
+  // Whether the lines of one output row are few enough to copy: little is copied in vain, and offsets fit
+  // int32.
+  static bool fits(const Correlation& c) {
+    constexpr int64_t lanes = 16;
+    constexpr double most = 1 << 24;
+    const int64_t residues = std::min(c.w.taps, c.w.stride);
+    const double pitch = double(round_up(c.w.out, lanes) + c.w.taps * c.w.step / c.w.stride) * double(residues);
+    return c.h.stride <= c.h.taps && c.w.stride <= 2 * c.w.taps &&
+           double(lines(c, 1)) * pitch * double(c.in_channels) < most;
+  }
+
   LineCopy(const Correlation& c, int64_t lanes) {
     for (int64_t s = 0; s < c.w.taps; ++s) {
       const int64_t residue = s * c.w.step % c.w.stride;

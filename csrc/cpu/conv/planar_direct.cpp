@@ -163,12 +163,10 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
 }
 
 bool accepts(const Correlation& c, MemoryFormat in, MemoryFormat out) {
-  constexpr int64_t lanes = 16, limit = int64_t{1} << 24;
-  return in == MemoryFormat::contiguous && out == MemoryFormat::contiguous &&
+  constexpr int64_t lanes = 16;
+  return in == MemoryFormat::contiguous && out == MemoryFormat::contiguous && LineCopy::fits(c) &&
          (c.out_channels <= kFewOutputs || c.in_channels <= kFewInputs) &&
-         10 * c.w.out >= 6 * round_up(c.w.out, lanes) &&           // little waste at the line's end
-         c.h.stride <= c.h.taps && c.w.stride <= 2 * c.w.taps &&   // few columns copied in vain
-         LineCopy::lines(c, 1) * (c.w.out + c.w.taps * c.w.step) * c.in_channels < limit;   // int32 offsets
+         10 * c.w.out >= 6 * round_up(c.w.out, lanes);   // little waste at the line's end
 }
 
 }   // namespace

@@ -121,11 +121,8 @@ double filled(int64_t extent) {
 }
 
 bool accepts(const Correlation& c, MemoryFormat grad, MemoryFormat x) {
-  constexpr int64_t limit = int64_t{1} << 24;
-  return grad == MemoryFormat::contiguous && x == MemoryFormat::contiguous && c.depth() <= 4096 &&
-         0.8 * filled(c.w.out) > filled(c.out_channels) &&         // else the matrix product wastes less
-         c.h.stride <= c.h.taps && c.w.stride <= 2 * c.w.taps &&   // few columns copied in vain
-         LineCopy::lines(c, 1) * (c.w.out + c.w.taps * c.w.step) * c.in_channels < limit;   // int32 offsets
+  return grad == MemoryFormat::contiguous && x == MemoryFormat::contiguous && LineCopy::fits(c) &&
+         c.depth() <= 4096 && 0.8 * filled(c.w.out) > filled(c.out_channels);   // else the product wastes less
 }
 
 }   // namespace

@@ -19,19 +19,15 @@ constexpr int64_t kFewInputs = 8;
 constexpr int64_t kRows = 2048;    // of the product that share a pass: times 64 channels, half an L2
 constexpr int64_t kPixels = 160;   // a panel of the gradient: at 64 channels it just fits L1
 
-bool copies_lines(const Correlation& c) {
-  constexpr int64_t limit = int64_t{1} << 24;
-  return c.in_channels <= kFewInputs && c.h.stride <= c.h.taps && c.w.stride <= 2 * c.w.taps &&
-         LineCopy::lines(c, 1) * (c.w.out + c.w.taps * c.w.step) * c.in_channels < limit;
-}
+bool copies_lines(const Correlation& c) { return c.in_channels <= kFewInputs && LineCopy::fits(c); }
 
 // Taps are split where all rows would not fit the cache; output rows (of any image) into chunks with private
 // copies of dw, added up in order. Neither depends on threads.
 struct Partition {
-  int64_t panel, panels;   // output channels a panel; panels a group
-  int64_t splits;          // of the taps
-  int64_t rows, chunks;    // output rows of all images; parts of them
-  int64_t strip;           // output rows a packed panel
+  int64_t panel, panels;    // output channels a panel; panels a group
+  int64_t splits;           // of the taps
+  int64_t rows, chunks;     // output rows of all images; parts of them
+  int64_t strip, columns;   // output rows a packed panel, and columns: of a wide row, a part
 };
 
 Partition partition(const Correlation& c, int64_t panel, bool lines) {
@@ -41,6 +37,7 @@ Partition partition(const Correlation& c, int64_t panel, bool lines) {
   part.splits = lines ? 1 : std::clamp<int64_t>(div_up(c.depth(), kRows), 1, c.taps());
   part.rows = c.batch * c.h.out;
   part.strip = std::clamp<int64_t>(kPixels / c.w.out, 1, lines ? c.h.out : part.rows);
+  part.columns = div_up(c.w.out, div_up(c.w.out, kPixels));
   const double flops = c.flops_per_pixel() * double(part.rows * c.w.out);
   const int64_t wanted = std::clamp<int64_t>(int64_t(flops / kChunkFlops), 1, kChunks);
   part.chunks =
@@ -48,7 +45,6 @@ Partition partition(const Correlation& c, int64_t panel, bool lines) {
   return part;
 }
 
-template <class T>
 struct Strides {
   ptrdiff_t channel, row, column;
 };
@@ -70,21 +66,21 @@ void pack_gradient(const Correlation& c, const WeightGradientData<T>& data, int6
   }
 }
 
-// The stretches of output rows [row0, row1) where tap (r, s) reads inside the input.
+// The stretches of columns [q0, q1) of output rows [row0, row1) where tap (r, s) reads inside the input.
 template <class T>
-void clip(const Correlation& c, const T* const* rows, const Strides<T>& x, int64_t row0, int64_t row1,
-          int64_t r, int64_t s, std::vector<Run<T>>& runs) {
+void clip(const Correlation& c, const T* const* rows, const Strides& x, int64_t row0, int64_t row1, int64_t q0,
+          int64_t q1, int64_t r, int64_t s, std::vector<Run<T>>& runs) {
   runs.clear();
   const int64_t x0 = c.w.first + s * c.w.step, channels = c.in_channels * c.groups;
-  const int64_t left = x0 < 0 ? div_up(-x0, c.w.stride) : 0;
-  const int64_t right = std::min(c.w.out, c.w.in > x0 ? (c.w.in - x0 - 1) / c.w.stride + 1 : 0);
+  const int64_t left = std::max(q0, x0 < 0 ? div_up(-x0, c.w.stride) : 0);
+  const int64_t right = std::min(q1, c.w.in > x0 ? (c.w.in - x0 - 1) / c.w.stride + 1 : 0);
   if (left >= right) return;
   for (int64_t row = row0; row < row1; ++row) {
     const int64_t y = row % c.h.out * c.h.stride + c.h.first + r * c.h.step;
     if (y < 0 || y >= c.h.in) continue;
     runs.push_back(
         {rows, row / c.h.out * channels * c.h.in * c.w.in + y * x.row + (x0 + left * c.w.stride) * x.column,
-         (row - row0) * c.w.out + left, right - left});
+         (row - row0) * (q1 - q0) + left - q0, right - left});
   }
 }
 
@@ -101,26 +97,28 @@ void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Part
   const int64_t width = std::min(part.panel, c.out_channels - job.j * part.panel);
   const int64_t padded = round_up(width, gemm.lanes), channels = c.in_channels * c.groups;
   const bool last = data.x_format == MemoryFormat::channels_last;
-  const Strides<T> x =
-      last ? Strides<T>{1, c.w.in * channels, channels} : Strides<T>{c.h.in * c.w.in, c.w.in, 1};
+  const Strides x = last ? Strides{1, c.w.in * channels, channels} : Strides{c.h.in * c.w.in, c.w.in, 1};
   const std::vector<const T*> rows =
       row_pointers(data.x + job.g * c.in_channels * x.channel, c.in_channels, x.channel);
   const std::vector<ptrdiff_t> offsets = row_offsets(c.in_channels, c.taps() * part.panel);
-  const memory::Buffer packed(size_t(part.strip * c.w.out * padded) * sizeof(T));
+  const memory::Buffer packed(size_t(part.strip * part.columns * padded) * sizeof(T));
   std::vector<Run<T>> runs;
-  for (int64_t row = job.row0; row < job.row1; row += part.strip) {
-    const int64_t end = std::min(job.row1, row + part.strip), pixels = (end - row) * c.w.out;
-    pack_gradient(c, data, row * c.w.out, pixels, job.g * c.out_channels + job.j * part.panel, width, padded,
-                  packed.as<T>());
-    if (job.db) kernels<T>().pack.add_rows(packed.as<T>(), padded, pixels, width, job.db);
-    for (int64_t t = part_begin(c.taps(), part.splits, job.split);
-         t < part_begin(c.taps(), part.splits, job.split + 1); ++t) {
-      clip(c, rows.data(), x, row, end, t / c.w.taps, t % c.w.taps, runs);
-      gemm.panel({c.in_channels, width, runs.data(), int64_t(runs.size()), c.w.stride * x.column,
-                  packed.as<T>(), job.dw + t * part.panel, offsets.data(), row > job.row0, nullptr, nullptr,
-                  false});
+  const int64_t t0 = part_begin(c.taps(), part.splits, job.split);
+  const int64_t t1 = part_begin(c.taps(), part.splits, job.split + 1);
+  for (int64_t row = job.row0; row < job.row1; row += part.strip)
+    for (int64_t q0 = 0; q0 < c.w.out; q0 += part.columns) {
+      const int64_t end = std::min(job.row1, row + part.strip), q1 = std::min(c.w.out, q0 + part.columns);
+      const int64_t pixels = (end - row) * (q1 - q0);
+      pack_gradient(c, data, row * c.w.out + q0, pixels, job.g * c.out_channels + job.j * part.panel, width,
+                    padded, packed.as<T>());
+      if (job.db) kernels<T>().pack.add_rows(packed.as<T>(), padded, pixels, width, job.db);
+      for (int64_t t = t0; t < t1; ++t) {
+        clip(c, rows.data(), x, row, end, q0, q1, t / c.w.taps, t % c.w.taps, runs);
+        gemm.panel({c.in_channels, width, runs.data(), int64_t(runs.size()), c.w.stride * x.column,
+                    packed.as<T>(), job.dw + t * part.panel, offsets.data(), row > job.row0 || q0 > 0, nullptr,
+                    nullptr, false});
+      }
     }
-  }
 }
 
 // x is planes here.
@@ -134,7 +132,7 @@ void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Par
   const int64_t padded = round_up(width, gemm.lanes), in_plane = c.h.in * c.w.in;
   const int64_t channel = lines.channel(c, part.strip);
   const memory::Buffer copy(size_t(c.in_channels * channel) * sizeof(T));
-  const memory::Buffer packed(size_t(part.strip * c.w.out * padded) * sizeof(T));
+  const memory::Buffer packed(size_t(part.strip * part.columns * padded) * sizeof(T));
   std::vector<const T*> rows;
   for (const int32_t offset : lines.offsets(c, part.strip)) rows.push_back(copy.as<T>() + offset);
   const std::vector<ptrdiff_t> offsets = row_offsets(c.depth(), part.panel);
@@ -146,15 +144,17 @@ void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Par
     for (const std::vector<Segment>& segments : {pieces.zeros, pieces.data})
       pack.gather(data.x + (n * c.groups + job.g) * c.in_channels * in_plane, in_plane, copy.as<T>(), channel,
                   c.in_channels, segments.data(), int64_t(segments.size()), c.w.stride);
-    const int64_t pixels = (end - begin) * c.w.out;
-    pack_gradient(c, data, row * c.w.out, pixels, job.g * c.out_channels + job.j * part.panel, width, padded,
-                  packed.as<T>());
-    if (job.db) pack.add_rows(packed.as<T>(), padded, pixels, width, job.db);
-    runs.clear();
-    for (int64_t p = begin; p < end; ++p)
-      runs.push_back({rows.data(), (p - begin) * c.h.stride * lines.pitch, (p - begin) * c.w.out, c.w.out});
-    gemm.panel({c.depth(), width, runs.data(), int64_t(runs.size()), 1, packed.as<T>(), job.dw, offsets.data(),
-                row > job.row0, nullptr, nullptr, false});
+    for (int64_t q0 = 0; q0 < c.w.out; q0 += part.columns) {
+      const int64_t q1 = std::min(c.w.out, q0 + part.columns), pixels = (end - begin) * (q1 - q0);
+      pack_gradient(c, data, row * c.w.out + q0, pixels, job.g * c.out_channels + job.j * part.panel, width,
+                    padded, packed.as<T>());
+      if (job.db) pack.add_rows(packed.as<T>(), padded, pixels, width, job.db);
+      runs.clear();
+      for (int64_t p = 0; p < end - begin; ++p)
+        runs.push_back({rows.data(), p * c.h.stride * lines.pitch + q0, p * (q1 - q0), q1 - q0});
+      gemm.panel({c.depth(), width, runs.data(), int64_t(runs.size()), 1, packed.as<T>(), job.dw,
+                  offsets.data(), row > job.row0 || q0 > 0, nullptr, nullptr, false});
+    }
     row += end - begin;
   }
 }

@@ -100,13 +100,25 @@ void gather(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, in
     }
 }
 
+// One vector's width of rows [first, last), summed pairwise: rounding errors grow with the logarithm of the
+// rows.
+template <class T>
+Vec<T> sum_rows(const T* src, ptrdiff_t src_stride, int64_t first, int64_t last, int count) {
+  if (last - first > 64) {
+    const int64_t middle = first + (last - first) / 2;
+    return sum_rows(src, src_stride, first, middle, count) + sum_rows(src, src_stride, middle, last, count);
+  }
+  Vec<T> total = zero<T>();
+  for (int64_t i = first; i < last; ++i) total += load_partial(src + i * src_stride, count);
+  return total;
+}
+
 template <class T>
 void add_rows(const T* src, ptrdiff_t src_stride, int64_t rows, int64_t columns, T* sum) {
   constexpr int lanes = kLanes<T>;
   for (int64_t j = 0; j < columns; j += lanes) {
     const int count = columns - j < lanes ? int(columns - j) : lanes;
-    Vec<T> total = load_partial(sum + j, count);
-    for (int64_t i = 0; i < rows; ++i) total += load_partial(src + i * src_stride + j, count);
+    const Vec<T> total = load_partial(sum + j, count) + sum_rows(src + j, src_stride, 0, rows, count);
     store_partial(sum + j, total, count);
   }
 }
@@ -116,8 +128,12 @@ T sum(const T* src, int64_t n) {
   constexpr int lanes = kLanes<T>;
   Vec<T> part[4] = {};
   int64_t j = 0;
-  for (; j + 4 * lanes <= n; j += 4 * lanes)
-    for (int k = 0; k < 4; ++k) part[k] += load(src + j + k * lanes);
+  while (j + 4 * lanes <= n) {
+    Vec<T> block[4] = {};
+    for (int i = 0; i < 64 && j + 4 * lanes <= n; ++i, j += 4 * lanes)
+      for (int k = 0; k < 4; ++k) block[k] += load(src + j + k * lanes);
+    for (int k = 0; k < 4; ++k) part[k] += block[k];
+  }
   for (; j < n; j += lanes) part[0] += load_partial(src + j, n - j < lanes ? int(n - j) : lanes);
   return reduce_add<T>((part[0] + part[1]) + (part[2] + part[3]));
 }
