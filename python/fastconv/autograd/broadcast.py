@@ -44,13 +44,17 @@ def _number(operation: str, value: Any, dtype: np.dtype) -> Any:
 
 
 def apply(operation: str, function: Callable[..., Any], x: Any, y: Any) -> Any:
-    """A NumPy function of two arrays, with its shape error in fastconv's words."""
+    """An elementwise NumPy function of two arrays, with its errors in fastconv's words."""
     try:
         return function(x, y)
-    except ValueError:
-        raise ValueError(
-            f"{operation}: shapes {x.shape} and {y.shape} do not fit together"
-        ) from None
+    except ValueError as error:
+        try:
+            np.broadcast_shapes(x.shape, y.shape)
+        except ValueError:
+            text = f"shapes {x.shape} and {y.shape} do not fit together"
+        else:
+            text = str(error)
+    raise ValueError(f"{operation}: {text}")
 
 
 def unbroadcast(grad: Any, shape: tuple[int, ...]) -> Any:
