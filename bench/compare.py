@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import sys
 from pathlib import Path
+from statistics import geometric_mean
 
 KEY = ("descriptor", "pass", "layout", "dtype")
 SAME = ("cpu", "isa", "threads", "dtype")
@@ -37,10 +37,6 @@ def moves(old: dict, new: dict, field: str) -> dict[tuple[str, ...], float]:
         for key in before
         if key in after and before[key][field] and after[key][field]
     }
-
-
-def geometric_mean(values: list[float]) -> float:
-    return math.exp(sum(map(math.log, values)) / len(values))
 
 
 def main() -> int:

@@ -297,6 +297,40 @@ def test_info_says_what_runs(capsys) -> None:
     assert np.__version__ in out
 
 
+SHORT = ["bench", "n1c1h6k1r3", "--layout", "nchw", "--pass", "forward", "--repeats", "1"]
+
+
+def test_bench_writes_its_json(capsys, tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    code, out, err = run(capsys, *SHORT, "--json", str(file))
+    assert (code, err) == (0, "") and "n1c1h6k1r3" in out
+    assert [row["pass"] for row in load_json(file)["rows"]] == ["forward"]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("place", ["none/bench.json", "."])
+def test_bench_refuses_the_file_before_it_measures(capsys, tmp_path: Path, place: str) -> None:
+    code, out, err = run(capsys, *SHORT, "--json", str(tmp_path / place))
+    assert (code, out) == (1, "") and err.count("\n") == 1
+    assert "no such folder" in err or "not a regular file" in err
+
+
+def test_bench_of_a_small_call_takes_the_time_asked_for() -> None:
+    from fastconv.bench.measure import in_turns
+
+    start = time.perf_counter()
+    (times,) = in_turns([lambda: None], seconds=0.1)
+    assert times.calls > 100 and time.perf_counter() - start < 0.5
+
+
+def test_bench_enters_the_peers_mode_once(capsys, monkeypatch) -> None:
+    torch = pytest.importorskip("torch")
+    modes, enter = [], torch.inference_mode.__enter__
+    monkeypatch.setattr(torch.inference_mode, "__enter__", lambda s: (modes.append(s), enter(s)))
+    code, out, _ = run(capsys, *SHORT, "--vs", "torch")
+    assert code == 0 and "torch ms" in out and len(modes) == 1
+
+
 def test_version_and_help(capsys) -> None:
     code, out, _ = run(capsys, "--version")
     assert code == 0 and re.match(r"fastconv \d+\.\d+", out)

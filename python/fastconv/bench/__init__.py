@@ -35,20 +35,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measures and prints one row after the other; returns the exit code.
 
-    Raises ValueError where a set or a descriptor is not understood, before anything is measured.
+    Raises ValueError where a set or a descriptor is not understood, and OSError where the JSON
+    cannot be written, before anything is measured.
     """
-    from fastconv.bench import report
+    from fastconv.bench import report, torch_peer
     from fastconv.bench.cases import LAYOUTS, cases
     from fastconv.config import get_num_threads, threads
+    from fastconv.files import writable_path
     from fastconv.testing import descriptor_set, parse_descriptor
 
     names = args.set or ([] if args.descriptor else ["lenet"])
     descriptors = [*args.descriptor, *descriptor_set(*names)]
     for descriptor in descriptors:
         parse_descriptor(descriptor)
+    if args.json:
+        writable_path(args.json)
     layouts = list(LAYOUTS) if args.layout == "both" else [args.layout]
     pass_names = [name.replace("-", "_") for name in args.passes]
-    with threads(args.threads or get_num_threads()):
+    peer = torch_peer.without_tape() if args.vs else contextlib.nullcontext()
+    with threads(args.threads or get_num_threads()), peer:
         header = _header(args)
         report.print_header(header)
         report.print_titles(args.vs)

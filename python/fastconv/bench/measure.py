@@ -57,9 +57,8 @@ def in_turns(calls: Sequence[Call], seconds: float, repeats: int | None = None) 
         inner.append(_inner(call))
     taken: list[list[float]] = [[] for _ in calls]
     turns = 0
-    while turns < (repeats or 3) or (
-        repeats is None and sum(map(sum, taken)) < seconds * len(calls)
-    ):
+    end = time.perf_counter() + seconds * len(calls)
+    while turns < (repeats or 3) or (repeats is None and time.perf_counter() < end):
         for times, call, count in zip(taken, calls, inner, strict=True):
             times += _turn(call, count)
         turns += 1

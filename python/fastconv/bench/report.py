@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import platform
+import statistics
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 import fastconv
 from fastconv import _core
+from fastconv.files import save_json
 
 Row = dict[str, Any]
 
@@ -88,11 +88,6 @@ def print_row(row: Row, peer: bool) -> None:
     sys.stdout.flush()
 
 
-def geometric_mean(values: Iterable[float]) -> float:
-    logs = [math.log(value) for value in values]
-    return math.exp(sum(logs) / len(logs))
-
-
 def summaries(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Geometric mean, least and number of the ratios, for each kind, pass and layout."""
     groups: dict[tuple[str, str, str], list[float]] = {}
@@ -105,7 +100,7 @@ def summaries(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "kind": kind,
             "pass": pass_name,
             "layout": layout,
-            "geometric_mean": geometric_mean(ratios),
+            "geometric_mean": statistics.geometric_mean(ratios),
             "least": min(ratios),
             "rows": len(ratios),
         }
@@ -123,4 +118,4 @@ def print_summaries(found: Sequence[dict[str, Any]], peer: str) -> None:
 
 def write_json(file: str, header: dict[str, Any], rows: Sequence[Row]) -> None:
     content = {"header": header, "rows": rows, "summary": summaries(rows)}
-    Path(file).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    save_json(file, content)
