@@ -165,3 +165,38 @@ def test_summary_counts_a_shared_layer_once() -> None:
 
     table = summary(Twice(), (4,))
     assert [row.parameters for row in table.rows] == [20, 0] and table.parameters == 20
+
+
+def test_summary_restores_each_mode_and_own_forward() -> None:
+    model = lenet5()
+    model.train()
+    model.conv1.eval()
+    own = model.relu1.forward
+    model.relu1.forward = own
+    summary(model, (1, 28, 28))
+    assert model.training and model.conv2.training and not model.conv1.training
+    assert model.relu1.__dict__["forward"] is own
+    assert "forward" not in model.conv1.__dict__
+
+
+def test_summary_passes_keywords_and_the_parameters_type() -> None:
+    seen = []
+
+    class Scale(nn.Linear):
+        def forward(self, x: Tensor, *, scale: float = 1.0) -> Tensor:
+            seen.append((x.dtype, scale))
+            return super().forward(x) * scale
+
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = Scale(4, 2)
+
+        def forward(self, x: Tensor, *, scale: float = 1.0) -> Tensor:
+            return self.layer(x, scale=scale)
+
+    model = Outer()
+    for parameter in model.parameters():
+        parameter.data = parameter.data.astype(np.float64)
+    (row,) = summary(model, (4,), scale=3.0).rows
+    assert (row.output_shape, seen) == ((2,), [(np.float64, 3.0)])

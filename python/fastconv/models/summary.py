@@ -46,21 +46,24 @@ class Summary:
         return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
 
 
-def summary(model: Module, input_shape: Sequence[int]) -> Summary:
+def summary(model: Module, input_shape: Sequence[int], **kwargs: Any) -> Summary:
     """Each layer's output shape, by a forward pass, and its (F F D + 1) K parameters.
 
-    `input_shape` is a sample's, (C, H, W). Layers are the modules without modules in them; one
-    that runs twice has two rows, its parameters in the first. Raises what the forward pass raises
-    when the shape does not fit.
+    `input_shape` is a sample's, (C, H, W); the sample has the parameters' type, float32 where there
+    are none, and `kwargs` go to the model with it. Layers are the modules without modules in them;
+    one that runs twice has two rows, its parameters in the first. Raises what the forward pass
+    raises when the shape does not fit.
     """
     rows: list[Row] = []
-    training = model.training
+    training = [(module, module.training) for module in model.modules()]
+    dtype = next((p.dtype for p in model.parameters()), np.float32)
     model.eval()
     try:
         with no_grad(), _recording(model, rows):
-            model(Tensor(np.zeros((1, *input_shape), np.float32)))
+            model(Tensor(np.zeros((1, *input_shape), dtype)), **kwargs)
     finally:
-        model.train(training)
+        for module, mode in training:
+            module.training = mode
     return Summary(tuple(rows), sum(_size(p) for p in model.parameters()))
 
 
@@ -77,8 +80,8 @@ def _recording(model: Module, rows: list[Row]) -> Iterator[None]:
     def recorder(name: str, module: Module) -> Any:
         forward = module.forward
 
-        def record(*inputs: Any) -> Any:
-            result = forward(*inputs)
+        def record(*inputs: Any, **kwargs: Any) -> Any:
+            result = forward(*inputs, **kwargs)
             new = [p for p in module.parameters() if id(p) not in seen]
             seen.update(map(id, new))
             kind, count = type(module).__name__, sum(map(_size, new))
@@ -87,13 +90,16 @@ def _recording(model: Module, rows: list[Row]) -> Iterator[None]:
 
         return record
 
+    own = [(module, module.__dict__.get("forward")) for _, module in layers]
     try:
         for name, module in layers:
             object.__setattr__(module, "forward", recorder(name, module))
         yield
     finally:
-        for _, module in layers:
+        for module, forward in own:
             module.__dict__.pop("forward", None)
+            if forward is not None:
+                module.__dict__["forward"] = forward
 
 
 def _size(parameter: Tensor) -> int:
