@@ -131,8 +131,7 @@ def test_maxima_of_nan():
 
 def test_powers_of_zero():
     a, b = [0.0, 0.0, 2.0, 0.0, -2.0], [0.0, 2.0, 3.0, 1.0, 2.0]
-    with np.errstate(invalid="ignore"):
-        both(lambda lib, F, a, b: a**b, a[:4], b[:4], exact=True)
+    both(lambda lib, F, a, b: a**b, a[:4], b[:4], exact=True)
     both(lambda lib, F, a: a**0, a, exact=True)
     both(lambda lib, F, b: 0.0**b, b, exact=True)
 
@@ -234,3 +233,24 @@ def test_assigned_values_may_have_leading_ones(index, shape):
         return y
 
     both(assign, np.arange(6.0).reshape(2, 3), np.full(shape, 7.0))
+
+
+INFINITE = {
+    "division by zero": lambda lib, F, a: a / (a - a),
+    "number by zero": lambda lib, F, a: 1 / (a * 0),
+    "in place": lambda lib, F, a: (a * 1.0).div_(0),
+    "logarithm": lambda lib, F, a: a.log(),
+    "root": lambda lib, F, a: (a * 1.0).sqrt(),
+    "exponential": lambda lib, F, a: (a * 1e4).exp(),
+    "negative power": lambda lib, F, a: a**-0.5,
+    "square": lambda lib, F, a: (a * 1e300) ** 2,
+    "sum": lambda lib, F, a: (a[2:] * 1e308 + 1e308).sum(),
+    "mean": lambda lib, F, a: (a / 0).mean(),
+    "double to single": lambda lib, F, a: (a * 1e300).float().double(),
+}
+
+
+@pytest.mark.parametrize("name", INFINITE)
+def test_infinities_and_nan_come_silently(name):
+    """NumPy's warnings are errors in these tests."""
+    both(INFINITE[name], [0.0, -1.0, 2.0, 3.0])

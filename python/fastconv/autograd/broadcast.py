@@ -44,9 +44,13 @@ def _number(operation: str, value: Any, dtype: np.dtype) -> Any:
 
 
 def apply(operation: str, function: Callable[..., Any], x: Any, y: Any) -> Any:
-    """An elementwise NumPy function of two arrays, with its errors in fastconv's words."""
+    """An elementwise NumPy function of two arrays, with its errors in fastconv's words.
+
+    Division by zero and the like give infinities and NaN silently, as in PyTorch.
+    """
     try:
-        return function(x, y)
+        with np.errstate(all="ignore"):
+            return function(x, y)
     except ValueError as error:
         try:
             np.broadcast_shapes(x.shape, y.shape)

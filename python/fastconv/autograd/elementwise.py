@@ -28,17 +28,17 @@ def neg(x: Tensor) -> Tensor:
 
 
 def exp(x: Tensor) -> Tensor:
-    y = np.exp(_floating("exp", x))
+    y = _silent(np.exp, _floating("exp", x))
     return _unary("exp", x, y, lambda grad: grad * y, "output")
 
 
 def log(x: Tensor) -> Tensor:
     data = _floating("log", x)
-    return _unary("log", x, np.log(data), lambda grad: grad / data, "input")
+    return _unary("log", x, _silent(np.log, data), lambda grad: grad / data, "input")
 
 
 def sqrt(x: Tensor) -> Tensor:
-    y = np.sqrt(_floating("sqrt", x))
+    y = _silent(np.sqrt, _floating("sqrt", x))
     return _unary("sqrt", x, y, lambda grad: grad / (y + y), "output")
 
 
@@ -57,6 +57,12 @@ def sigmoid(x: Tensor) -> Tensor:
 def tanh(x: Tensor) -> Tensor:
     y = ops.tanh(x._data)
     return _unary("tanh", x, y, lambda grad: ops.tanh_backward(grad, y), "output")
+
+
+def _silent(function: Callable[[Any], Any], data: Any) -> Any:
+    """Infinities and NaN without NumPy's warnings, as in PyTorch."""
+    with np.errstate(all="ignore"):
+        return function(data)
 
 
 def _floating(operation: str, x: Tensor) -> Any:

@@ -52,7 +52,8 @@ def update(
         raise ValueError(f"{operation}: shape {b.shape} cannot be broadcast to {a.shape}")
     needs = recording(x, other)
     if needs is None:
-        ufunc(a, b, out=a)
+        with np.errstate(all="ignore"):
+            ufunc(a, b, out=a)
         x._version.count += 1
         return x
     _check_recordable(x, operation)

@@ -45,7 +45,8 @@ def sum(x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     data = x._data
     axes = _axes("sum", dim, data.shape)
     dtype = data.dtype if data.dtype in FLOATING else np.int64
-    out = np.sum(data, axis=axes, keepdims=keepdim, dtype=dtype)
+    with np.errstate(all="ignore"):
+        out = np.sum(data, axis=axes, keepdims=keepdim, dtype=dtype)
     if recording(x) is None:
         return Tensor(out)
     shape, kept = data.shape, _kept_shape(data.shape, axes)
@@ -64,7 +65,8 @@ def mean(x: Tensor, dim: Any = None, keepdim: bool = False) -> Tensor:
     axes = _axes("mean", dim, data.shape)
     shape, kept = data.shape, _kept_shape(data.shape, axes)
     count = data.dtype.type(math.prod([shape[i] for i in axes]))
-    out = np.sum(data, axis=axes, keepdims=keepdim) / count
+    with np.errstate(all="ignore"):
+        out = np.sum(data, axis=axes, keepdims=keepdim) / count
     if recording(x) is None:
         return Tensor(out)
 

@@ -152,7 +152,8 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
         raise TypeError(f"to: dtype {new} is not supported")
     if new == old:
         return x
-    out = x._data.astype(new)
+    with np.errstate(all="ignore"):
+        out = x._data.astype(new)
     if new not in FLOATING or recording(x) is None:
         return Tensor(out)
     return record("to", out, (x,), lambda grad: (grad.astype(old),))

@@ -132,7 +132,8 @@ class Variable(Viewable):
         if self._node is None:
             self._accumulate(gradient, fresh=False)
         else:
-            backpropagate(self._node, gradient, retain_graph)
+            with np.errstate(all="ignore"):
+                backpropagate(self._node, gradient, retain_graph)
 
     def _accumulate(self, value: Any, fresh: bool) -> None:
         """Add to ``grad``; a ``fresh`` array is nobody else's and is taken without a copy."""
