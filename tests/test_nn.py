@@ -275,6 +275,16 @@ def test_an_activation_with_its_own_forward_is_not_fused():
     np.testing.assert_array_equal(nn.Sequential(layer, patched)(x).data, np.zeros((2, 2)))
 
 
+def test_softmax_is_along_the_last_dimension_by_default():
+    x = fc.randn(2, 3, 4)
+    for default, last in (
+        (nn.Softmax()(x), nn.Softmax(2)(x)),
+        (F.softmax(x), F.softmax(x, 2)),
+        (F.log_softmax(x), F.log_softmax(x, 2)),
+    ):
+        np.testing.assert_array_equal(default.data, last.data)
+
+
 def test_pooling_returns_indices():
     x = fc.tensor(np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4), requires_grad=True)
     y, indices = nn.MaxPool2d(2, return_indices=True)(x)

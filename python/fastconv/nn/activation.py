@@ -40,7 +40,11 @@ class Tanh(Module):
 
 
 class Softmax(Module):
-    """``exp(x) / sum(exp(x))`` along ``dim``."""
+    """``exp(x) / sum(exp(x))`` along ``dim``.
+
+    ``dim`` is the last dimension unless given. PyTorch, with a warning, takes dimension 0 of 0-D,
+    1-D and 3-D inputs and dimension 1 of all others.
+    """
 
     def __init__(self, dim: int = -1) -> None:
         self.dim = dim

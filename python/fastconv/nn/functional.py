@@ -190,7 +190,7 @@ def tanh(input: Tensor) -> Tensor:
 
 
 def softmax(input: Tensor, dim: int = -1) -> Tensor:
-    """``exp(x) / sum(exp(x))`` along ``dim``; the backward pass keeps the output."""
+    """``exp(x) / sum(exp(x))`` along ``dim``, which PyTorch by default takes as 0 or 1 instead."""
     y = ops.softmax(_array("softmax", "input", input), dim)
     if recording(input) is None:
         return Tensor(y)
@@ -202,7 +202,7 @@ def softmax(input: Tensor, dim: int = -1) -> Tensor:
 
 
 def log_softmax(input: Tensor, dim: int = -1) -> Tensor:
-    """``x - log(sum(exp(x)))`` along ``dim``; the backward pass keeps the output."""
+    """``x - log(sum(exp(x)))`` along ``dim``, whose default is that of :func:`softmax`."""
     y = ops.log_softmax(_array("log_softmax", "input", input), dim)
     if recording(input) is None:
         return Tensor(y)
