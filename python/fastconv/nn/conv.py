@@ -50,23 +50,28 @@ class Conv2d(Module):
         self.padding = padding_of("Conv2d", padding)
         self.dilation = pair("Conv2d", "dilation", dilation)
         self.groups = integer("Conv2d", "groups", groups)
-        for name, channels in (("in_channels", in_channels), ("out_channels", out_channels)):
+        self.memory_format = memory_format
+        self._check()
+        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        self.weight = Parameter(np.empty(shape, np.float32))
+        self.bias = Parameter(np.empty(self.out_channels, np.float32)) if bias else None
+        self.reset_parameters()
+
+    def _check(self) -> None:
+        """Raise ValueError for arguments that do not fit each other."""
+        for name in ("in_channels", "out_channels"):
+            channels = getattr(self, name)
             if channels % self.groups:
                 raise ValueError(
                     f"Conv2d: {name} ({channels}) must be divisible by groups ({self.groups})"
                 )
         if self.padding == "same" and self.stride != (1, 1):
             raise ValueError(f'Conv2d: padding="same" needs stride 1, got {self.stride}')
-        if memory_format not in (None, *MEMORY_FORMATS):
+        if self.memory_format not in (None, *MEMORY_FORMATS):
             raise ValueError(
                 f"Conv2d: memory_format must be None or one of {MEMORY_FORMATS}, "
-                f"got {memory_format!r}"
+                f"got {self.memory_format!r}"
             )
-        self.memory_format = memory_format
-        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        self.weight = Parameter(np.empty(shape, np.float32))
-        self.bias = Parameter(np.empty(self.out_channels, np.float32)) if bias else None
-        self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw weight and bias from U(+-1/sqrt(fan_in))."""

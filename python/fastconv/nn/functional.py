@@ -155,19 +155,17 @@ def max_pool2d(
     """
     x = _array("max_pool2d", "input", input)
     window = (kernel_size, stride, padding, dilation, ceil_mode)
-    if recording(input) is None:
-        if not return_indices:
-            return Tensor(ops.max_pool2d(x, *window, return_indices=False))
-        y, indices = ops.max_pool2d(x, *window, return_indices=True)
-        return MaxPoolResult(Tensor(y), Tensor(indices))
+    recorded = recording(input) is not None
+    if not (recorded or return_indices):
+        return Tensor(ops.max_pool2d(x, *window, return_indices=False))
     y, indices = ops.max_pool2d(x, *window, return_indices=True)
-    shape = x.shape
-    places = Tensor(indices)
+    places, shape = Tensor(indices), x.shape
 
     def backward(grad: Any) -> Any:
         return (ops.max_pool2d_backward(grad, indices, shape),)
 
-    out = record("max_pool2d", y, (input,), backward, [("indices", places)])
+    kept = [("indices", places)]
+    out = record("max_pool2d", y, (input,), backward, kept) if recorded else Tensor(y)
     return MaxPoolResult(out, places) if return_indices else out
 
 
