@@ -90,6 +90,7 @@ void compute(const Correlation& c, const CorrelationData<T>& data, const T* cons
   const std::vector<ptrdiff_t> offsets = row_offsets(channels, dense ? plane : panel);
   const bool relu = data.activation == Activation::relu;
   std::vector<Segment> pieces;
+  std::vector<ptrdiff_t> places;   // of a panel's pixels, where they do not lie side by side
 
   for (int64_t p0 = task.begin; p0 < task.end; p0 += panel) {
     const int64_t width = std::min(panel, task.end - p0), padded = round_up(width, gemm.lanes);
@@ -107,13 +108,14 @@ void compute(const Correlation& c, const CorrelationData<T>& data, const T* cons
                   data.bias ? data.bias + task.g * c.out_channels + task.first : nullptr,
                   relu && i + count == c.in_channels});
     }
-    if (!dense)
+    if (!dense) {
+      places.clear();
+      for (int64_t j = p0; j < p0 + width; ++j)
+        places.push_back((c.h.out_first + j / c.w.out * c.h.out_step) * c.w.extent + c.w.out_first +
+                         j % c.w.out * c.w.out_step);
       for (int64_t k = 0; k < channels; ++k)
-        for (int64_t j = 0; j < width; ++j) {
-          const int64_t y = (p0 + j) / c.w.out, x = (p0 + j) % c.w.out;
-          out[k * plane + (c.h.out_first + y * c.h.out_step) * c.w.extent + c.w.out_first + x * c.w.out_step] =
-              scratch.as<T>()[k * panel + j];
-        }
+        for (int64_t j = 0; j < width; ++j) out[k * plane + places[size_t(j)]] = scratch.as<T>()[k * panel + j];
+    }
     if (data.activation != Activation::none && !relu)
       for (int64_t k = 0; k < channels; ++k)
         activation_kernel<T>(data.activation)(out + k * plane + p0, out + k * plane + p0, width);
