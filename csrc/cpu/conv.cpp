@@ -23,14 +23,22 @@ struct Choice {
   MemoryFormat in, out;
 };
 
+const CorrelationAlgorithm* find(const Correlation& c, MemoryFormat in, MemoryFormat out) {
+  for (const CorrelationAlgorithm* algorithm : correlations)
+    if (algorithm->accepts(c, in, out)) return algorithm;
+  return nullptr;
+}
+
 Choice choose(const Correlation& c, MemoryFormat in, MemoryFormat out) {
   // Channels last, few output channels (of a group) would leave most of each vector empty; in planes pixels
   // fill it.
   if (c.out_channels <= kFewOutputs) out = MemoryFormat::contiguous;
-  for (const MemoryFormat from : {in, out})
-    for (const CorrelationAlgorithm* algorithm : correlations)
-      if (algorithm->accepts(c, from, out)) return {algorithm, from, out};
-  return {};
+  // Planes too small to fill vectors: many channels do, and turning such small arrays costs little.
+  constexpr int64_t kFewPixels = 64, kManyChannels = 64;
+  if (c.groups == 1 && c.pixels() < kFewPixels && std::min(c.in_channels, c.out_channels) >= kManyChannels)
+    return {&channels_last, MemoryFormat::channels_last, MemoryFormat::channels_last};
+  const CorrelationAlgorithm* direct = find(c, in, out);
+  return direct ? Choice{direct, in, out} : Choice{find(c, out, out), out, out};
 }
 
 const WeightGradientAlgorithm& choose_gradient(const Correlation& c, MemoryFormat grad, MemoryFormat x) {
@@ -60,7 +68,7 @@ void correlate(const std::vector<Correlation>& parts, bool complete, const View&
   const Correlation& first = parts.front();
   Choice choice = choose(first, in.format, out.format);
   for (const Correlation& part : parts)   // one copy of the input serves them all
-    if (choose(part, in.format, choice.out).in != in.format) choice.in = choice.out;
+    if (!find(part, choice.in, choice.out)) choice.in = choice.out;
   const bool copy_in = choice.in != in.format, copy_out = choice.out != out.format;
   const memory::Buffer in_copy(copy_in ? size_t(in.elements()) * sizeof(T) : 0);
   const memory::Buffer out_copy(copy_out ? size_t(out.elements()) * sizeof(T) : 0);
@@ -75,7 +83,7 @@ void correlate(const std::vector<Correlation>& parts, bool complete, const View&
     copy_format(in.as<const T>(), in.format, in_copy.as<T>(), first.batch, first.in_channels * first.groups,
                 first.h.in * first.w.in);
   if (!complete) std::memset(data.out, 0, size_t(out.elements()) * sizeof(T));
-  for (const Correlation& part : parts) run(*choose(part, choice.in, choice.out).algorithm, part, data);
+  for (const Correlation& part : parts) run(*find(part, choice.in, choice.out), part, data);
   if (copy_out)
     copy_format(out_copy.as<const T>(), choice.out, out.as<T>(), first.batch, first.out_channels * first.groups,
                 first.h.extent * first.w.extent);
