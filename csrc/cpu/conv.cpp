@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <type_traits>
 
 #include "../core/memory.hpp"
 #include "conv/correlation.hpp"
@@ -53,40 +54,52 @@ void require(const ConvProblem& problem, Algorithm algorithm) {
     throw std::invalid_argument("convolution: algorithm \"winograd\" has no CPU implementation");
 }
 
-template <class T>
-void run(const CorrelationAlgorithm& algorithm, const Correlation& c, const CorrelationData<T>& data) {
-  if constexpr (sizeof(T) == 4)
+// Algorithms of both kinds have a function each for float and double.
+template <class Implementation, class Data>
+void run(const Implementation& algorithm, const Correlation& c, const Data& data) {
+  if constexpr (std::is_invocable_v<decltype(algorithm.run_float), const Correlation&, const Data&>)
     algorithm.run_float(c, data);
   else
     algorithm.run_double(c, data);
 }
 
+// An (N, C, H, W) array as it lies, or its copy in the format wanted.
+template <class T>
+class Formatted {
+ public:
+  Formatted(const View& view, MemoryFormat format)
+      : copy_(view.format != format ? size_t(view.elements()) * sizeof(T) : 0),
+        data_(view.format != format ? copy_.as<const T>() : view.as<const T>()) {
+    if (view.format != format)
+      copy_format(view.as<const T>(), view.format, copy_.as<T>(), view.shape[0], view.shape[1],
+                  view.elements() / (view.shape[0] * view.shape[1]));
+  }
+  const T* data() const { return data_; }
+
+ private:
+  const memory::Buffer copy_;
+  const T* data_;
+};
+
 // Correlations of one array with one weight that together make one result; `complete`: all of it.
 template <class T>
 void correlate(const std::vector<Correlation>& parts, bool complete, const View& in, const View& weight,
                const View* bias, Activation activation, const View& out) {
-  const Correlation& first = parts.front();
-  Choice choice = choose(first, in.format, out.format);
+  Choice choice = choose(parts.front(), in.format, out.format);
   for (const Correlation& part : parts)   // one copy of the input serves them all
     if (!find(part, choice.in, choice.out)) choice.in = choice.out;
-  const bool copy_in = choice.in != in.format, copy_out = choice.out != out.format;
-  const memory::Buffer in_copy(copy_in ? size_t(in.elements()) * sizeof(T) : 0);
+  const Formatted<T> source(in, choice.in);
+  const bool copy_out = choice.out != out.format;
   const memory::Buffer out_copy(copy_out ? size_t(out.elements()) * sizeof(T) : 0);
-  const CorrelationData<T> data = {copy_in ? in_copy.as<const T>() : in.as<const T>(),
-                                   choice.in,
-                                   weight.as<const T>(),
-                                   bias ? bias->as<const T>() : nullptr,
-                                   activation,
-                                   copy_out ? out_copy.as<T>() : out.as<T>(),
-                                   choice.out};
-  if (copy_in)
-    copy_format(in.as<const T>(), in.format, in_copy.as<T>(), first.batch, first.in_channels * first.groups,
-                first.h.in * first.w.in);
-  if (!complete) std::memset(data.out, 0, size_t(out.elements()) * sizeof(T));
+  T* result = copy_out ? out_copy.as<T>() : out.as<T>();
+  if (!complete) std::memset(result, 0, size_t(out.elements()) * sizeof(T));
+  const CorrelationData<T> data = {
+      source.data(), choice.in, weight.as<const T>(), bias ? bias->as<const T>() : nullptr, activation,
+      result,        choice.out};
   for (const Correlation& part : parts) run(*find(part, choice.in, choice.out), part, data);
   if (copy_out)
-    copy_format(out_copy.as<const T>(), choice.out, out.as<T>(), first.batch, first.out_channels * first.groups,
-                first.h.extent * first.w.extent);
+    copy_format<T>(result, choice.out, out.as<T>(), out.shape[0], out.shape[1],
+                   out.elements() / (out.shape[0] * out.shape[1]));
 }
 
 // Groups of few channels leave vectors of channels empty too: their gradient is computed from planes.
@@ -94,27 +107,12 @@ bool in_planes(const Correlation& c) { return c.groups > 1 && c.out_channels <= 
 
 template <class T>
 void backward_weight(const Correlation& c, const View& grad, const View& x, const View& dw, const View* db) {
-  WeightGradientData<T> data = {grad.as<const T>(), grad.format, x.as<const T>(),
-                                x.format,           dw.as<T>(),  db ? db->as<T>() : nullptr};
-  const bool copy_grad = in_planes(c) && grad.format != MemoryFormat::contiguous;
-  const bool copy_x = in_planes(c) && x.format != MemoryFormat::contiguous;
-  const memory::Buffer grad_copy(copy_grad ? size_t(grad.elements()) * sizeof(T) : 0);
-  const memory::Buffer x_copy(copy_x ? size_t(x.elements()) * sizeof(T) : 0);
-  if (copy_grad) {
-    copy_format(data.grad, grad.format, grad_copy.as<T>(), c.batch, c.out_channels * c.groups, c.pixels());
-    data.grad = grad_copy.as<const T>();
-    data.grad_format = MemoryFormat::contiguous;
-  }
-  if (copy_x) {
-    copy_format(data.x, x.format, x_copy.as<T>(), c.batch, c.in_channels * c.groups, c.h.in * c.w.in);
-    data.x = x_copy.as<const T>();
-    data.x_format = MemoryFormat::contiguous;
-  }
-  const WeightGradientAlgorithm& algorithm = choose_gradient(c, data.grad_format, data.x_format);
-  if constexpr (sizeof(T) == 4)
-    algorithm.run_float(c, data);
-  else
-    algorithm.run_double(c, data);
+  const MemoryFormat grad_format = in_planes(c) ? MemoryFormat::contiguous : grad.format;
+  const MemoryFormat x_format = in_planes(c) ? MemoryFormat::contiguous : x.format;
+  const Formatted<T> grad_source(grad, grad_format), x_source(x, x_format);
+  const WeightGradientData<T> data = {grad_source.data(), grad_format, x_source.data(),
+                                      x_format,           dw.as<T>(),  db ? db->as<T>() : nullptr};
+  run(choose_gradient(c, grad_format, x_format), c, data);
 }
 
 void zero(const View& view) { std::memset(view.data, 0, size_t(view.elements() * itemsize(view.dtype))); }
