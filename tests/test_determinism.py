@@ -62,6 +62,23 @@ def test_any_number_of_threads(cpu, restore_threads, descriptor, dtype, layout):
             assert same_bits(results, expected), f"{descriptor} {pass_name}, {threads} threads"
 
 
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+@pytest.mark.parametrize(
+    "descriptor", ["n2c33h29k70r3p1", "n3c130h7k200r3p1", "n2g2c64h30k64r3p1", "n30c16h2k20r3p1"]
+)
+def test_winograd_on_any_number_of_threads(cpu, restore_threads, descriptor, layout):
+    problem = parse_descriptor(descriptor)
+    shapes = [array.shape for array in arrays_of(problem, 0)]
+    arrays = tuple(lay_out(normal(shape, seed), layout) for seed, shape in enumerate(shapes))
+    for pass_name in passes(descriptor):
+        expected = None
+        for threads in (*THREADS, THREADS[-1]):
+            fastconv.set_num_threads(threads)
+            results = packed(run(cpu.ops, problem, pass_name, arrays, algorithm="winograd"))
+            expected = expected or results
+            assert same_bits(results, expected), f"{descriptor} {pass_name}, {threads} threads"
+
+
 SMALL_OPERATIONS = {
     "relu": lambda ops, x, g: [ops.relu(x)],
     "sigmoid": lambda ops, x, g: [ops.sigmoid(x), ops.sigmoid_backward(g, ops.sigmoid(x))],

@@ -18,6 +18,7 @@ TESTS = Path(__file__).parent
 KERNEL_TESTS = [
     "conv",
     "conv_layout",
+    "winograd",
     "pool",
     "linear",
     "activation",

@@ -6,14 +6,16 @@
 #include <type_traits>
 
 #include "../core/memory.hpp"
-#include "conv/correlation.hpp"
+#include "conv/winograd_tiles.hpp"
 
 namespace fastconv::cpu {
 namespace {
 
-// The first that accepts runs; the last of each memory format accepts everything.
+// The first that accepts runs. Of the direct ones the last of each memory format accepts everything.
+const CorrelationAlgorithm* const winograds[] = {&winograd_4x4, &winograd_2x2};
 const CorrelationAlgorithm* const correlations[] = {&channels_last_few, &channels_last, &planar_direct,
                                                     &planar_gemm};
+const WeightGradientAlgorithm* const winograd_gradients[] = {&winograd_weight_4x4, &winograd_weight_2x2};
 const WeightGradientAlgorithm* const weight_gradients[] = {&weight_dot, &weight_gemm};
 
 constexpr int64_t kFewOutputs = 8;   // half a vector
@@ -24,13 +26,20 @@ struct Choice {
   MemoryFormat in, out;
 };
 
-const CorrelationAlgorithm* find(const Correlation& c, MemoryFormat in, MemoryFormat out) {
-  for (const CorrelationAlgorithm* algorithm : correlations)
-    if (algorithm->accepts(c, in, out)) return algorithm;
-  return nullptr;
+template <class List>
+auto find(const List& list, const Correlation& c, MemoryFormat in, MemoryFormat out) {
+  const auto found = std::find_if(std::begin(list), std::end(list),
+                                  [&](const auto* algorithm) { return algorithm->accepts(c, in, out); });
+  return found == std::end(list) ? nullptr : *found;
 }
 
-Choice choose(const Correlation& c, MemoryFormat in, MemoryFormat out) {
+// Whether the caller asks for Winograd's way, or leaves it open and it pays.
+bool by_winograd(Algorithm algorithm, bool pays) {
+  return algorithm == Algorithm::winograd || (algorithm == Algorithm::automatic && pays);
+}
+
+Choice choose(const Correlation& c, Algorithm algorithm, MemoryFormat in, MemoryFormat out) {
+  if (by_winograd(algorithm, winograd_pays(c))) return {find(winograds, c, in, out), in, out};
   // Channels last, few output channels (of a group) would leave most of each vector empty; in planes pixels
   // fill it.
   if (c.out_channels <= kFewOutputs) out = MemoryFormat::contiguous;
@@ -38,20 +47,22 @@ Choice choose(const Correlation& c, MemoryFormat in, MemoryFormat out) {
   constexpr int64_t kFewPixels = 64, kManyChannels = 64;
   if (c.groups == 1 && c.pixels() < kFewPixels && std::min(c.in_channels, c.out_channels) >= kManyChannels)
     return {&channels_last, MemoryFormat::channels_last, MemoryFormat::channels_last};
-  const CorrelationAlgorithm* direct = find(c, in, out);
-  return direct ? Choice{direct, in, out} : Choice{find(c, out, out), out, out};
+  const CorrelationAlgorithm* direct = find(correlations, c, in, out);
+  return direct ? Choice{direct, in, out} : Choice{find(correlations, c, out, out), out, out};
 }
 
-const WeightGradientAlgorithm& choose_gradient(const Correlation& c, MemoryFormat grad, MemoryFormat x) {
-  return **std::find_if(std::begin(weight_gradients), std::end(weight_gradients),
-                        [&](const WeightGradientAlgorithm* a) { return a->accepts(c, grad, x); });
+const WeightGradientAlgorithm& choose_gradient(const Correlation& c, Algorithm algorithm, MemoryFormat grad,
+                                               MemoryFormat x) {
+  return by_winograd(algorithm, winograd_weight_pays(c)) ? *find(winograd_gradients, c, grad, x)
+                                                         : *find(weight_gradients, c, grad, x);
 }
 
 void require(const ConvProblem& problem, Algorithm algorithm) {
   if (!is_planar(problem))
     throw std::invalid_argument("convolution: 3 spatial dimensions have no CPU implementation");
-  if (algorithm == Algorithm::winograd)
-    throw std::invalid_argument("convolution: algorithm \"winograd\" has no CPU implementation");
+  if (algorithm == Algorithm::winograd && !winograd_possible(forward_correlation(problem)))
+    throw std::invalid_argument(
+        "convolution: algorithm \"winograd\" is for 3x3 kernels of stride and dilation 1");
 }
 
 // Algorithms of both kinds have a function each for float and double.
@@ -83,11 +94,11 @@ class Formatted {
 
 // Correlations of one array with one weight that together make one result; `complete`: all of it.
 template <class T>
-void correlate(const std::vector<Correlation>& parts, bool complete, const View& in, const View& weight,
-               const View* bias, Activation activation, const View& out) {
-  Choice choice = choose(parts.front(), in.format, out.format);
-  for (const Correlation& part : parts)   // one copy of the input serves them all
-    if (!find(part, choice.in, choice.out)) choice.in = choice.out;
+void correlate(const std::vector<Correlation>& parts, bool complete, Algorithm algorithm, const View& in,
+               const View& weight, const View* bias, Activation activation, const View& out) {
+  Choice choice = choose(parts.front(), algorithm, in.format, out.format);
+  for (size_t i = 1; i < parts.size(); ++i)   // one copy of the input serves them all
+    if (!find(correlations, parts[i], choice.in, choice.out)) choice.in = choice.out;
   const Formatted<T> source(in, choice.in);
   const bool copy_out = choice.out != out.format;
   const memory::Buffer out_copy(copy_out ? size_t(out.elements()) * sizeof(T) : 0);
@@ -96,7 +107,10 @@ void correlate(const std::vector<Correlation>& parts, bool complete, const View&
   const CorrelationData<T> data = {
       source.data(), choice.in, weight.as<const T>(), bias ? bias->as<const T>() : nullptr, activation,
       result,        choice.out};
-  for (const Correlation& part : parts) run(*find(part, choice.in, choice.out), part, data);
+  if (parts.size() == 1)
+    run(*choice.algorithm, parts.front(), data);
+  else
+    for (const Correlation& part : parts) run(*find(correlations, part, choice.in, choice.out), part, data);
   if (copy_out)
     copy_format<T>(result, choice.out, out.as<T>(), out.shape[0], out.shape[1],
                    out.elements() / (out.shape[0] * out.shape[1]));
@@ -106,13 +120,14 @@ void correlate(const std::vector<Correlation>& parts, bool complete, const View&
 bool in_planes(const Correlation& c) { return c.groups > 1 && c.out_channels <= kFewOutputs; }
 
 template <class T>
-void backward_weight(const Correlation& c, const View& grad, const View& x, const View& dw, const View* db) {
+void backward_weight(const Correlation& c, Algorithm algorithm, const View& grad, const View& x, const View& dw,
+                     const View* db) {
   const MemoryFormat grad_format = in_planes(c) ? MemoryFormat::contiguous : grad.format;
   const MemoryFormat x_format = in_planes(c) ? MemoryFormat::contiguous : x.format;
   const Formatted<T> grad_source(grad, grad_format), x_source(x, x_format);
   const WeightGradientData<T> data = {grad_source.data(), grad_format, x_source.data(),
                                       x_format,           dw.as<T>(),  db ? db->as<T>() : nullptr};
-  run(choose_gradient(c, grad_format, x_format), c, data);
+  run(choose_gradient(c, algorithm, grad_format, x_format), c, data);
 }
 
 void zero(const View& view) { std::memset(view.data, 0, size_t(view.elements() * itemsize(view.dtype))); }
@@ -121,16 +136,18 @@ void zero(const View& view) { std::memset(view.data, 0, size_t(view.elements() *
 
 const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm algorithm, DType,
                                 MemoryFormat source, MemoryFormat result) {
-  if (!is_planar(problem) || algorithm == Algorithm::winograd) return nullptr;
-  if (pass == Pass::forward) return choose(forward_correlation(problem), source, result).algorithm->name;
+  if (!is_planar(problem)) return nullptr;
+  if (algorithm == Algorithm::winograd && !winograd_possible(forward_correlation(problem))) return nullptr;
+  if (pass == Pass::forward)
+    return choose(forward_correlation(problem), algorithm, source, result).algorithm->name;
   if (pass == Pass::backward_weight) {
     const Correlation c = forward_correlation(problem);
     if (in_planes(c)) source = result = MemoryFormat::contiguous;
-    return choose_gradient(c, source, result).name;
+    return choose_gradient(c, algorithm, source, result).name;
   }
   const std::vector<Correlation> parts = backward_correlations(problem).parts;
   if (parts.empty()) return "zero";   // no output reads the input
-  return choose(parts.front(), source, result).algorithm->name;
+  return choose(parts.front(), algorithm, source, result).algorithm->name;
 }
 
 void conv_forward(const ConvProblem& problem, const View& x, const View& weight, const View* bias,
@@ -138,7 +155,7 @@ void conv_forward(const ConvProblem& problem, const View& x, const View& weight,
   require(problem, algorithm);
   if (y.elements() == 0) return;
   const auto run = x.dtype == DType::float32 ? correlate<float> : correlate<double>;
-  run({forward_correlation(problem)}, true, x, weight, bias, activation, y);
+  run({forward_correlation(problem)}, true, algorithm, x, weight, bias, activation, y);
 }
 
 void conv_backward_input(const ConvProblem& problem, const View& grad, const View& weight, Algorithm algorithm,
@@ -148,7 +165,7 @@ void conv_backward_input(const ConvProblem& problem, const View& grad, const Vie
   const BackwardParts backward = backward_correlations(problem);
   if (grad.elements() == 0 || backward.parts.empty()) return zero(dx);
   const auto run = grad.dtype == DType::float32 ? correlate<float> : correlate<double>;
-  run(backward.parts, backward.complete, grad, weight, nullptr, Activation::none, dx);
+  run(backward.parts, backward.complete, algorithm, grad, weight, nullptr, Activation::none, dx);
 }
 
 void conv_backward_weight(const ConvProblem& problem, const View& grad, const View& x, Algorithm algorithm,
@@ -160,7 +177,7 @@ void conv_backward_weight(const ConvProblem& problem, const View& grad, const Vi
     return;
   }
   const auto run = grad.dtype == DType::float32 ? backward_weight<float> : backward_weight<double>;
-  run(forward_correlation(problem), grad, x, dw, db);
+  run(forward_correlation(problem), algorithm, grad, x, dw, db);
 }
 
 }   // namespace fastconv::cpu

@@ -67,6 +67,8 @@ struct CorrelationAlgorithm {
   void (*run_float)(const Correlation&, const CorrelationData<float>&);
   void (*run_double)(const Correlation&, const CorrelationData<double>&);
 };
+extern const CorrelationAlgorithm winograd_4x4;   // winograd.cpp
+extern const CorrelationAlgorithm winograd_2x2;
 extern const CorrelationAlgorithm channels_last_few;   // channels_last.cpp
 extern const CorrelationAlgorithm channels_last;
 extern const CorrelationAlgorithm planar_direct;   // planar_direct.cpp
@@ -88,6 +90,8 @@ struct WeightGradientAlgorithm {
   void (*run_float)(const Correlation&, const WeightGradientData<float>&);
   void (*run_double)(const Correlation&, const WeightGradientData<double>&);
 };
+extern const WeightGradientAlgorithm winograd_weight_4x4;   // winograd_weight.cpp
+extern const WeightGradientAlgorithm winograd_weight_2x2;
 extern const WeightGradientAlgorithm weight_dot;    // weight_dot.cpp
 extern const WeightGradientAlgorithm weight_gemm;   // weight_gemm.cpp
 

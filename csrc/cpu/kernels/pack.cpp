@@ -17,27 +17,43 @@ FASTCONV_INLINE void transpose_square(Vec<T>* v) {
   }
 }
 
-// dst_row(j) says where row j of the result begins.
+// dst_row(j) says where row j of the result begins. A square at (i, j); edges have fewer rows or columns.
+template <class T, class Row>
+FASTCONV_INLINE void transpose_inner(const T* src, ptrdiff_t src_stride, T* dst, Row dst_row, int64_t i,
+                                     int64_t j) {
+  constexpr int lanes = kLanes<T>;
+  Vec<T> v[lanes];
+#pragma GCC unroll 16
+  for (int k = 0; k < lanes; ++k) v[k] = load(src + (i + k) * src_stride + j);
+  transpose_square<T>(v);
+#pragma GCC unroll 16
+  for (int k = 0; k < lanes; ++k) store(dst + dst_row(j + k) + i, v[k]);
+}
+template <class T, class Row>
+FASTCONV_INLINE void transpose_edge(const T* src, ptrdiff_t src_stride, T* dst, Row dst_row, int64_t i,
+                                    int64_t j, int rows, int columns) {
+  constexpr int lanes = kLanes<T>;
+  Vec<T> v[lanes];
+#pragma GCC unroll 16
+  for (int k = 0; k < lanes; ++k)
+    v[k] = k < rows ? load_partial(src + (i + k) * src_stride + j, columns) : zero<T>();
+  transpose_square<T>(v);
+#pragma GCC unroll 16
+  for (int k = 0; k < lanes; ++k)
+    if (k < columns) store_partial(dst + dst_row(j + k) + i, v[k], rows);
+}
+
 template <class T, class Row>
 FASTCONV_INLINE void transpose_to(const T* src, ptrdiff_t src_stride, T* dst, Row dst_row, int64_t rows,
                                   int64_t columns) {
   constexpr int lanes = kLanes<T>;
-  int64_t i = 0;
-  for (; i + lanes <= rows; i += lanes) {
-    int64_t j = 0;
-    for (; j + lanes <= columns; j += lanes) {
-      Vec<T> v[lanes];
-#pragma GCC unroll 16
-      for (int k = 0; k < lanes; ++k) v[k] = load(src + (i + k) * src_stride + j);
-      transpose_square<T>(v);
-#pragma GCC unroll 16
-      for (int k = 0; k < lanes; ++k) store(dst + dst_row(j + k) + i, v[k]);
-    }
-    for (; j < columns; ++j)
-      for (int k = 0; k < lanes; ++k) dst[dst_row(j) + i + k] = src[(i + k) * src_stride + j];
-  }
-  for (; i < rows; ++i)
-    for (int64_t j = 0; j < columns; ++j) dst[dst_row(j) + i] = src[i * src_stride + j];
+  const auto least = [](int64_t left) { return left < lanes ? int(left) : lanes; };
+  for (int64_t i = 0; i < rows; i += lanes)
+    for (int64_t j = 0; j < columns; j += lanes)
+      if (i + lanes <= rows && j + lanes <= columns)
+        transpose_inner(src, src_stride, dst, dst_row, i, j);
+      else
+        transpose_edge(src, src_stride, dst, dst_row, i, j, least(rows - i), least(columns - j));
 }
 
 template <class T>

@@ -7,6 +7,7 @@
 #include "optimizer.hpp"
 #include "pack.hpp"
 #include "pool.hpp"
+#include "winograd.hpp"
 
 namespace fastconv::cpu {
 
@@ -18,6 +19,7 @@ struct KernelTable {
   ActivationKernels<T> activation;
   LossKernels<T> loss;
   OptimizerKernels<T> optimizer;
+  WinogradKernels<T> winograd2, winograd4;   // F(2x2, 3x3), F(4x4, 3x3)
 };
 
 }   // namespace fastconv::cpu

@@ -5,6 +5,7 @@
 
 from fastconv.testing.check import arrays_of, check, expected_results, passes, repeat_line, run
 from fastconv.testing.compare import (
+    WINOGRAD_EPS,
     assert_exact,
     assert_matches,
     assert_mostly_nonzero,
@@ -23,6 +24,7 @@ from fastconv.testing.descriptors import (
 __all__ = [
     "DESCRIPTOR_SETS",
     "LAYOUTS",
+    "WINOGRAD_EPS",
     "Poisoned",
     "arrays_of",
     "assert_exact",

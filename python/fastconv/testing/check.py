@@ -38,14 +38,19 @@ def arrays_of(problem: Any, seed: int, dtype: Any = np.float64) -> tuple[Array, 
 
 
 def _run_conv(
-    ops: Any, problem: Any, pass_name: str, arrays: tuple[Array, ...], out: Array | None
+    ops: Any,
+    problem: Any,
+    pass_name: str,
+    arrays: tuple[Array, ...],
+    out: Array | None,
+    algorithm: str,
 ) -> Any:
     x, grad, weight, bias = arrays
     if pass_name == "forward":
-        return ops.conv_forward(problem, x, weight, bias, algorithm="direct", out=out)
+        return ops.conv_forward(problem, x, weight, bias, algorithm=algorithm, out=out)
     if pass_name == "backward_input":
-        return ops.conv_backward_input(problem, grad, weight, algorithm="direct", out=out)
-    return ops.conv_backward_weight(problem, grad, x, algorithm="direct")
+        return ops.conv_backward_input(problem, grad, weight, algorithm=algorithm, out=out)
+    return ops.conv_backward_weight(problem, grad, x, algorithm=algorithm)
 
 
 def _run_linear(ops: Any, pass_name: str, arrays: tuple[Array, ...]) -> Any:
@@ -67,11 +72,16 @@ def _run_pool(ops: Any, p: Any, pass_name: str, arrays: tuple[Array, ...]) -> An
 
 
 def run(
-    ops: Any, problem: Any, pass_name: str, arrays: tuple[Array, ...], out: Array | None = None
+    ops: Any,
+    problem: Any,
+    pass_name: str,
+    arrays: tuple[Array, ...],
+    out: Array | None = None,
+    algorithm: str = "direct",
 ) -> tuple[Array, ...]:
     """One pass of `problem` over the arrays of `arrays_of`, by `fastconv.ops` or the reference."""
     if isinstance(problem, _core.ConvProblem):
-        results = _run_conv(ops, problem, pass_name, arrays, out)
+        results = _run_conv(ops, problem, pass_name, arrays, out, algorithm)
     elif isinstance(problem, _core.LinearProblem):
         results = _run_linear(ops, pass_name, arrays)
     else:
@@ -93,6 +103,7 @@ def check(
     layout: str = "contiguous",
     dtype: Any = np.float32,
     seed: int = 0,
+    algorithm: str = "direct",
 ) -> None:
     """One pass of one problem, from inputs that lie as `layout` says, compared cell by cell.
 
@@ -107,7 +118,7 @@ def check(
     if isinstance(problem, _core.ConvProblem) and pass_name != "backward_weight":
         last = "channels_last" if layout == "channels_last" else "contiguous"
         out = Poisoned(expected[0].shape, dtype, last)
-    actual = run(ops, problem, pass_name, arrays, out.array if out else None)
+    actual = run(ops, problem, pass_name, arrays, out.array if out else None, algorithm)
     if out:
         assert actual[0] is out.array, f"another array than out= was returned\n{repeat}"
         out.check(repeat)

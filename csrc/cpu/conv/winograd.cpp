@@ -1,0 +1,203 @@
+// Winograd's F(m x m, 3 x 3), forward and backward-input: tiles of the input and the weight are transformed, a
+// matrix product for each of the (m+2)^2 entries sums over the input channels, and the products are
+// transformed back into tiles of m x m outputs.
+//
+// The smaller of the two sides is kept: where there are more tiles than output channels, the transformed weight
+// is, and each block of tiles runs through all three steps in the cache; else the transformed tiles are, and
+// each panel of output channels transforms its weight as it goes, once, in the cache.
+#include <algorithm>
+#include <cstring>
+
+#include "../../core/memory.hpp"
+#include "../isa.hpp"
+#include "../tiling.hpp"
+#include "winograd_tiles.hpp"
+
+namespace fastconv::cpu {
+namespace {
+
+constexpr int64_t kTaps = 9;
+constexpr int64_t kBlockTiles = 48;     // eight register tiles
+constexpr int64_t kChannelBlock = 64;   // of a weight transformed on the way
+
+struct Panel {
+  int64_t group, first, width, padded;   // output channels of the group
+};
+
+Panel panel_of(const Correlation& c, int64_t index, int64_t widest, int64_t lanes) {
+  const int64_t panels = div_up(c.out_channels, widest), first = index % panels * widest;
+  const int64_t width = std::min(widest, c.out_channels - first);
+  return {index / panels, first, width, round_up(width, lanes)};
+}
+
+// The weight of a panel's output channels and input channels [begin, end).
+template <class T>
+void transform_weight(const Correlation& c, const T* weight, const Panel& panel, int64_t begin, int64_t end,
+                      WinogradTransform<T> transform, const Products<T>& to) {
+  const int64_t rows = (end - begin) * kTaps;
+  const memory::Buffer copy(size_t(rows * panel.padded) * sizeof(T));
+  T* taps = copy.as<T>();   // [input channel][tap][output channel]
+  if (panel.padded > panel.width) std::memset(taps, 0, size_t(rows * panel.padded) * sizeof(T));
+  const T* from = weight + panel.group * c.weight_group + panel.first * c.weight_out + begin * c.weight_in;
+  const auto& pack = kernels<T>().pack;
+  if (c.weight_in == kTaps)
+    pack.transpose(from, c.weight_out, taps, panel.padded, panel.width, rows);
+  else
+    for (int64_t i = 0; i < end - begin; ++i)
+      pack.transpose(from + i * c.weight_in, c.weight_out, taps + i * kTaps * panel.padded, panel.padded,
+                     panel.width, kTaps);
+  const T* cells[kTaps];
+  for (int64_t i = 0; i < end - begin; ++i) {
+    for (int64_t t = 0; t < kTaps; ++t)
+      cells[t] = taps + (i * kTaps + c.weight_base + t / 3 * c.weight_h + t % 3 * c.weight_w) * panel.padded;
+    transform(cells, panel.padded, to.data + i * to.pitch, to.stride);
+  }
+}
+
+// products = tiles * weight over input channels [begin, end) of the tiles; the weight begins at `begin`.
+template <class T>
+void multiply(const TileGrid& grid, int64_t tiles, int64_t width, int64_t begin, int64_t end,
+              const Products<T>& input, const Products<T>& weight, const Products<T>& products,
+              bool accumulate) {
+  const auto& gemm = kernels<T>().gemm;
+  const std::vector<const T*> rows = row_pointers<T>(input.data, tiles, input.pitch);
+  const std::vector<ptrdiff_t> offsets = row_offsets(tiles, products.pitch);
+  const int64_t blocks = depth_blocks(end - begin);
+  for (int64_t q = 0; q < grid.products(); ++q)
+    for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t i0 = part_begin(end - begin, blocks, b), i1 = part_begin(end - begin, blocks, b + 1);
+      const Run<T> run = {rows.data(), q * input.stride + begin + i0, 0, i1 - i0};
+      gemm.panel({tiles, width, &run, 1, 1, weight.data + q * weight.stride + i0 * weight.pitch,
+                  products.data + q * products.stride, offsets.data(), accumulate || b > 0, nullptr, nullptr,
+                  false});
+    }
+}
+
+template <class T>
+Channels<const T> input_of(const Correlation& c, const CorrelationData<T>& data, int64_t group) {
+  return {data.in,      data.in_format, c.h.in, c.w.in, c.groups * c.in_channels, group * c.in_channels,
+          c.in_channels};
+}
+
+template <class T>
+Channels<T> output_of(const Correlation& c, const CorrelationData<T>& data, const Panel& panel) {
+  return {data.out,   data.out_format,           c.h.out,
+          c.w.out,    c.groups * c.out_channels, panel.group * c.out_channels + panel.first,
+          panel.width};
+}
+
+template <class T>
+const T* bias_of(const Correlation& c, const CorrelationData<T>& data, const Panel& panel) {
+  return data.bias ? data.bias + panel.group * c.out_channels + panel.first : nullptr;
+}
+
+double product_flops(const Correlation& c, const TileGrid& grid, int64_t tiles, int64_t width) {
+  return 2.0 * double(grid.products() * tiles) * double(c.in_channels * width);
+}
+
+// The weight is kept.
+template <class T>
+void run_by_blocks(const Correlation& c, const CorrelationData<T>& data, const TileGrid& grid) {
+  const auto& gemm = kernels<T>().gemm;
+  const WinogradKernels<T>& transforms = winograd_kernels<T>(grid.m);
+  const int64_t widest = gemm.lanes * gemm.vectors, panels = div_up(c.out_channels, widest);
+  const int64_t entries = grid.products(), part = entries * Products<T>::stride_of(c.in_channels, widest);
+  const memory::Buffer weights(size_t(c.groups * panels * part) * sizeof(T));
+  const auto weight_of = [&](int64_t index, const Panel& panel) {
+    return Products<T>(weights.as<T>() + index * part, c.in_channels, panel.padded);
+  };
+  const int64_t slices = div_up(c.in_channels, kChannelBlock);
+  parallel_items(c.groups * panels * slices, kMoveFlops * double(entries * kChannelBlock * widest),
+                 [&](int64_t task) {
+                   const Panel panel = panel_of(c, task / slices, widest, gemm.lanes);
+                   const int64_t begin = part_begin(c.in_channels, slices, task % slices);
+                   const int64_t end = part_begin(c.in_channels, slices, task % slices + 1);
+                   Products<T> to = weight_of(task / slices, panel);
+                   to.data += begin * to.pitch;
+                   transform_weight(c, data.weight, panel, begin, end, transforms.weight, to);
+                 });
+
+  const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, kBlockTiles);
+  const double flops = product_flops(c, grid, blocks.front().tiles(), c.out_channels);
+  parallel_items(c.groups * int64_t(blocks.size()), flops, [&](int64_t task) {
+    const int64_t g = task % c.groups;
+    const TileBlock& block = blocks[size_t(task / c.groups)];
+    const int64_t tiles = block.tiles(), pitch = round_up(c.in_channels, gemm.lanes) + gemm.lanes;
+    const memory::Buffer input_buffer(Products<T>::bytes(entries, tiles, pitch));
+    const memory::Buffer product_buffer(Products<T>::bytes(entries, tiles, widest));
+    const Products<T> input(input_buffer.as<T>(), tiles, pitch);
+    read_tiles(grid, block, input_of(c, data, g), {grid.m + 2, c.h.first, c.w.first}, transforms.input, input);
+    for (int64_t j = 0; j < panels; ++j) {
+      const Panel panel = panel_of(c, g * panels + j, widest, gemm.lanes);
+      const Products<T> products(product_buffer.as<T>(), tiles, panel.padded);
+      multiply(grid, tiles, panel.width, 0, c.in_channels, input, weight_of(g * panels + j, panel), products,
+               false);
+      write_tiles(grid, block, products, bias_of(c, data, panel), data.activation, output_of(c, data, panel));
+    }
+  });
+}
+
+// The tiles are kept.
+template <class T>
+void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const TileGrid& grid) {
+  const auto& gemm = kernels<T>().gemm;
+  const WinogradKernels<T>& transforms = winograd_kernels<T>(grid.m);
+  const int64_t widest = gemm.lanes * gemm.vectors, panels = div_up(c.out_channels, widest);
+  const int64_t entries = grid.products(), pitch = round_up(c.in_channels, gemm.lanes) + gemm.lanes;
+  const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, kBlockTiles);
+  const int64_t part = entries * Products<T>::stride_of(grid.all, pitch);
+  const memory::Buffer tiles(size_t(c.groups * part) * sizeof(T));
+  const auto input_from = [&](int64_t group, int64_t first) {
+    Products<T> input(tiles.as<T>() + group * part, grid.all, pitch);
+    input.data += first * pitch;
+    return input;
+  };
+  parallel_items(c.groups * int64_t(blocks.size()), kMoveFlops * double(entries * kBlockTiles * pitch),
+                 [&](int64_t task) {
+                   const int64_t g = task % c.groups;
+                   const TileBlock& block = blocks[size_t(task / c.groups)];
+                   read_tiles(grid, block, input_of(c, data, g), {grid.m + 2, c.h.first, c.w.first},
+                              transforms.input, input_from(g, block.first));
+                 });
+
+  const int64_t bundles = std::clamp<int64_t>(kChunks / (c.groups * panels), 1, int64_t(blocks.size()));
+  const double flops = product_flops(c, grid, div_up(grid.all, bundles), std::min(widest, c.out_channels));
+  parallel_items(c.groups * panels * bundles, flops, [&](int64_t task) {
+    const Panel panel = panel_of(c, task / bundles, widest, gemm.lanes);
+    const TileBlock* begin = &blocks[size_t(part_begin(int64_t(blocks.size()), bundles, task % bundles))];
+    const TileBlock* end = blocks.data() + part_begin(int64_t(blocks.size()), bundles, task % bundles + 1);
+    const int64_t count = end[-1].first + end[-1].tiles() - begin->first;
+    const memory::Buffer weight_buffer(Products<T>::bytes(entries, kChannelBlock, panel.padded));
+    const memory::Buffer product_buffer(Products<T>::bytes(entries, count, panel.padded));
+    const Products<T> weight(weight_buffer.as<T>(), kChannelBlock, panel.padded);
+    Products<T> products(product_buffer.as<T>(), count, panel.padded);
+    for (int64_t i = 0; i < c.in_channels; i += kChannelBlock) {
+      const int64_t until = std::min(c.in_channels, i + kChannelBlock);
+      transform_weight(c, data.weight, panel, i, until, transforms.weight, weight);
+      multiply(grid, count, panel.width, i, until, input_from(panel.group, begin->first), weight, products,
+               i > 0);
+    }
+    for (const TileBlock* block = begin; block < end; ++block) {
+      write_tiles(grid, *block, products, bias_of(c, data, panel), data.activation, output_of(c, data, panel));
+      products.data += block->tiles() * products.pitch;
+    }
+  });
+}
+
+template <class T, int m>
+void run(const Correlation& c, const CorrelationData<T>& data) {
+  const TileGrid grid = tile_grid(c, m);
+  (grid.all >= c.out_channels ? run_by_blocks<T> : run_by_panels<T>)(c, data, grid);
+}
+
+template <int m>
+bool accepts(const Correlation& c, MemoryFormat, MemoryFormat) {
+  return winograd_possible(c) && winograd_tile(c) == m;
+}
+
+}   // namespace
+
+const CorrelationAlgorithm winograd_4x4 = {"winograd-4x4", accepts<4>, run<float, 4>, run<double, 4>};
+const CorrelationAlgorithm winograd_2x2 = {"winograd-2x2", accepts<2>, run<float, 2>, run<double, 2>};
+
+}   // namespace fastconv::cpu

@@ -1,0 +1,77 @@
+// Images seen as tiles, for Winograd's convolution and its weight gradient: reading them into the domain of
+// the products and writing them back, in either memory format.
+#pragma once
+
+#include <vector>
+
+#include "../kernels/winograd.hpp"
+#include "correlation.hpp"
+
+namespace fastconv::cpu {
+
+// A rectangle of tiles; rows are counted over all images.
+struct TileBlock {
+  int64_t row0, row1, column0, column1;
+  int64_t first;   // tiles in the blocks before it
+  int64_t tiles() const { return (row1 - row0) * (column1 - column0); }
+};
+
+struct TileGrid {
+  int64_t m;               // outputs of a tile, in each dimension
+  int64_t rows, columns;   // tiles of an image
+  int64_t all;             // of all images
+  int64_t products() const { return (m + 2) * (m + 2); }
+};
+TileGrid tile_grid(const Correlation&, int64_t m);
+
+// Blocks of at most about `tiles` tiles, nearly equal.
+std::vector<TileBlock> tile_blocks(const TileGrid&, int64_t batch, int64_t tiles);
+
+// What F(m x m, 3 x 3) is for, whether it pays or not.
+bool winograd_possible(const Correlation&);
+// Whether the products that are saved outweigh the transforms: by the problem alone, never by what is cached.
+bool winograd_pays(const Correlation&);
+bool winograd_weight_pays(const Correlation&);
+// The m that takes fewer products: 2 on a few maps of 6x6 and less, and where it takes no more.
+int64_t winograd_tile(const Correlation&);
+
+template <class T>
+const WinogradKernels<T>& winograd_kernels(int64_t m);
+
+// Where a matrix of products lies: entry q of tile (or channel) t at data + q * stride + t * pitch.
+template <class T>
+struct Products {
+  T* data;
+  ptrdiff_t stride, pitch;
+
+  Products(T* at, int64_t items, int64_t width) : data(at), stride(stride_of(items, width)), pitch(width) {}
+  // Off the powers of two: the entries of one item would share a set of the cache.
+  static int64_t stride_of(int64_t items, int64_t width) { return (items * width + 1023) / 1024 * 1024 + 16; }
+  static size_t bytes(int64_t entries, int64_t items, int64_t width) {
+    return size_t(entries * stride_of(items, width)) * sizeof(T);
+  }
+};
+
+// Channels [first, first + count) of an (N, all, height, width) array.
+template <class T>
+struct Channels {
+  T* data;
+  MemoryFormat format;
+  int64_t height, width, all, first, count;
+};
+
+// Tile (r, c) of an image covers edge x edge cells from (r m + top, c m + left) on; outside the image are
+// zeros. The block's tiles go to `to` in order.
+struct Cells {
+  int64_t edge, top, left;
+};
+template <class T>
+void read_tiles(const TileGrid&, const TileBlock&, const Channels<const T>& in, const Cells&,
+                WinogradTransform<T>, const Products<T>& to);
+
+// The m x m outputs of each tile of the block, from products whose first tile is the block's.
+template <class T>
+void write_tiles(const TileGrid&, const TileBlock&, const Products<T>& from, const T* bias, Activation,
+                 const Channels<T>& out);
+
+}   // namespace fastconv::cpu

@@ -1,0 +1,235 @@
+// Gradient of the weight by Winograd's F(3 x 3, m x m): tiles of the input and of the gradient are transformed,
+// a matrix product for each of the (m+2)^2 entries sums over tiles, and each product matrix is transformed back
+// into 3 x 3 taps. Tiles are taken by the stage, as many as the cache holds transformed.
+#include <algorithm>
+#include <cstring>
+
+#include "../../core/memory.hpp"
+#include "../isa.hpp"
+#include "../tiling.hpp"
+#include "winograd_tiles.hpp"
+
+namespace fastconv::cpu {
+namespace {
+
+constexpr int64_t kTaps = 9;
+constexpr int64_t kBlockTiles = 48;
+constexpr int64_t kRows = 48;              // input channels a task: eight register tiles
+constexpr int64_t kStageBytes = 8 << 20;   // of transformed tiles
+constexpr int64_t kSumRows = 4096;         // pixels a partial sum of the bias gradient
+
+// How the work is cut, from the problem alone.
+struct Partition {
+  int64_t panel, panels;   // output channels a panel; panels a group
+  int64_t slices;          // parts of the input channels
+  int64_t stage;           // blocks of tiles a stage
+  int64_t chunks;          // parts of a stage's blocks, with private sums
+};
+
+template <class T>
+Partition partition(const Correlation& c, const TileGrid& grid, int64_t blocks) {
+  const auto& gemm = kernels<T>().gemm;
+  Partition part{};
+  part.panel = gemm.lanes * gemm.vectors;
+  part.panels = div_up(c.out_channels, part.panel);
+  part.slices = div_up(c.in_channels, kRows);
+  const int64_t tile_bytes = grid.products() * c.groups * (c.in_channels + c.out_channels) * int64_t(sizeof(T));
+  part.stage = std::clamp<int64_t>(kStageBytes / (tile_bytes * kBlockTiles), 3, std::max<int64_t>(3, blocks));
+  part.chunks =
+      std::clamp<int64_t>(kChunks / (c.groups * part.panels * part.slices), 1, std::min(part.stage, blocks));
+  return part;
+}
+
+// The transformed tiles of a stage, and the sums of products.
+template <class T>
+struct Workspace {
+  int64_t entries, tiles, pitch, panel;
+  int64_t input_part, gradient_part, sum_part;   // elements a group, a panel, a (panel, slice)
+  memory::Buffer input, gradient, sums;
+
+  Workspace(const Correlation& c, const TileGrid& grid, const Partition& part, int64_t lanes, int64_t most)
+      : entries(grid.products()),
+        tiles(most),
+        pitch(round_up(c.in_channels, lanes) + lanes),
+        panel(part.panel),
+        input_part(entries * Products<T>::stride_of(tiles, pitch)),
+        gradient_part(entries * Products<T>::stride_of(tiles, panel)),
+        sum_part(entries * Products<T>::stride_of(kRows, panel)),
+        input(size_t(c.groups * input_part) * sizeof(T)),
+        gradient(size_t(c.groups * part.panels * gradient_part) * sizeof(T)),
+        sums(size_t(part.chunks * c.groups * part.panels * part.slices * sum_part) * sizeof(T)) {}
+
+  Products<T> input_of(int64_t group, int64_t tile) const {
+    return at(input.as<T>() + group * input_part, tiles, pitch, tile);
+  }
+  Products<T> gradient_of(int64_t index, int64_t padded, int64_t tile) const {
+    return at(gradient.as<T>() + index * gradient_part, tiles, padded, tile);
+  }
+  Products<T> sums_of(int64_t index, int64_t padded) const {
+    return {sums.as<T>() + index * sum_part, kRows, padded};
+  }
+
+ private:
+  static Products<T> at(T* data, int64_t items, int64_t width, int64_t item) {
+    Products<T> products(data, items, width);
+    products.data += item * width;
+    return products;
+  }
+};
+
+// db[k] = sum of the gradient of channel k, in fixed parts added in order.
+template <class T>
+void bias_gradient(const Correlation& c, const WeightGradientData<T>& data) {
+  const auto& pack = kernels<T>().pack;
+  const int64_t channels = c.groups * c.out_channels, pixels = c.pixels();
+  if (data.grad_format == MemoryFormat::contiguous)
+    return parallel_items(channels, kMoveFlops * double(c.batch * pixels) / 8, [&](int64_t k) {
+      T sum = 0;
+      for (int64_t n = 0; n < c.batch; ++n) sum += pack.sum(data.grad + (n * channels + k) * pixels, pixels);
+      data.db[k] = sum;
+    });
+  const int64_t rows = c.batch * pixels, parts = div_up(rows, kSumRows);
+  const memory::Buffer buffer(size_t(parts * channels) * sizeof(T));
+  T* sums = buffer.as<T>();
+  parallel_items(parts, kMoveFlops * double(kSumRows * channels) / 8, [&](int64_t i) {
+    std::memset(sums + i * channels, 0, size_t(channels) * sizeof(T));
+    const int64_t begin = part_begin(rows, parts, i), end = part_begin(rows, parts, i + 1);
+    pack.add_rows(data.grad + begin * channels, channels, end - begin, channels, sums + i * channels);
+  });
+  std::memset(data.db, 0, size_t(channels) * sizeof(T));
+  pack.add_rows(sums, channels, parts, channels, data.db);
+}
+
+template <class T>
+struct Job {
+  const Correlation& c;
+  const WeightGradientData<T>& data;
+  const TileGrid& grid;
+  const Partition& part;
+  const Workspace<T>& work;
+
+  int64_t width(int64_t panel) const {
+    return std::min(part.panel, c.out_channels - panel % part.panels * part.panel);
+  }
+  int64_t padded(int64_t panel) const { return round_up(width(panel), kernels<T>().gemm.lanes); }
+};
+
+// One block of a stage whose tiles begin at `first`: the input, and every panel of the gradient.
+template <class T>
+void transform(const Job<T>& job, int64_t group, const TileBlock& block, int64_t first) {
+  const Correlation& c = job.c;
+  const WinogradKernels<T>& transforms = winograd_kernels<T>(job.grid.m);
+  read_tiles<T>(job.grid, block,
+                {job.data.x, job.data.x_format, c.h.in, c.w.in, c.groups * c.in_channels, group * c.in_channels,
+                 c.in_channels},
+                {job.grid.m + 2, c.h.first, c.w.first}, transforms.input,
+                job.work.input_of(group, block.first - first));
+  for (int64_t j = 0; j < job.part.panels; ++j) {
+    const int64_t index = group * job.part.panels + j, width = job.width(j), padded = job.padded(j);
+    const Products<T> to = job.work.gradient_of(index, padded, block.first - first);
+    if (padded > width)
+      for (int64_t q = 0; q < job.grid.products(); ++q)
+        std::memset(to.data + q * to.stride, 0, size_t(block.tiles() * padded) * sizeof(T));
+    read_tiles<T>(job.grid, block,
+                  {job.data.grad, job.data.grad_format, c.h.out, c.w.out, c.groups * c.out_channels,
+                   group * c.out_channels + j * job.part.panel, width},
+                  {job.grid.m, 0, 0}, transforms.gradient, to);
+  }
+}
+
+// Adds the products of tiles [begin, end) of the stage to a chunk's sums.
+template <class T>
+void multiply(const Job<T>& job, int64_t panel, int64_t slice, int64_t chunk, int64_t begin, int64_t end,
+              bool accumulate) {
+  const int64_t i0 = part_begin(job.c.in_channels, job.part.slices, slice);
+  const int64_t rows = part_begin(job.c.in_channels, job.part.slices, slice + 1) - i0;
+  const int64_t padded = job.padded(panel), all = job.c.groups * job.part.panels;
+  const Products<T> input = job.work.input_of(panel / job.part.panels, begin);
+  const Products<T> gradient = job.work.gradient_of(panel, padded, begin);
+  const Products<T> sums = job.work.sums_of((chunk * all + panel) * job.part.slices + slice, padded);
+  const std::vector<const T*> pointers = row_pointers<T>(input.data + i0, rows, 1);
+  const std::vector<ptrdiff_t> offsets = row_offsets(rows, padded);
+  const int64_t blocks = depth_blocks(end - begin);
+  for (int64_t q = 0; q < job.grid.products(); ++q)
+    for (int64_t b = 0; b < blocks; ++b) {
+      const int64_t t0 = part_begin(end - begin, blocks, b), t1 = part_begin(end - begin, blocks, b + 1);
+      const Run<T> run = {pointers.data(), q * input.stride + t0 * input.pitch, 0, t1 - t0};
+      kernels<T>().gemm.panel({rows, job.width(panel), &run, 1, input.pitch,
+                               gradient.data + q * gradient.stride + t0 * padded, sums.data + q * sums.stride,
+                               offsets.data(), accumulate || b > 0, nullptr, nullptr, false});
+    }
+}
+
+// Adds up the chunks and transforms back.
+template <class T>
+void finish(const Job<T>& job, int64_t panel, int64_t slice) {
+  const auto& pack = kernels<T>().pack;
+  const Correlation& c = job.c;
+  const int64_t i0 = part_begin(c.in_channels, job.part.slices, slice);
+  const int64_t rows = part_begin(c.in_channels, job.part.slices, slice + 1) - i0;
+  const int64_t padded = job.padded(panel), all = c.groups * job.part.panels * job.part.slices;
+  const Products<T> sums = job.work.sums_of(panel * job.part.slices + slice, padded);
+  for (int64_t q = 0; q < job.grid.products() && job.part.chunks > 1; ++q)
+    pack.add_rows(sums.data + q * sums.stride + all * job.work.sum_part, all * job.work.sum_part,
+                  job.part.chunks - 1, rows * padded, sums.data + q * sums.stride);
+  const memory::Buffer taps(size_t(rows * kTaps * padded) *
+                            sizeof(T));   // [input channel][tap][output channel]
+  T* cells[kTaps];
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t t = 0; t < kTaps; ++t) cells[t] = taps.as<T>() + (i * kTaps + t) * padded;
+    winograd_kernels<T>(job.grid.m)
+        .weight_gradient(sums.data + i * padded, sums.stride, padded, cells, nullptr, false);
+  }
+  const int64_t k = panel / job.part.panels * c.out_channels + panel % job.part.panels * job.part.panel;
+  pack.transpose(taps.as<T>(), padded, job.data.dw + (k * c.in_channels + i0) * kTaps, c.in_channels * kTaps,
+                 rows * kTaps, job.width(panel));
+}
+
+template <class T, int m>
+void run(const Correlation& c, const WeightGradientData<T>& data) {
+  const TileGrid grid = tile_grid(c, m);
+  const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, kBlockTiles);
+  const int64_t count = int64_t(blocks.size());
+  const Partition part = partition<T>(c, grid, count);
+  // Blocks differ by a row at most.
+  const auto end_of = [&](int64_t i) { return blocks[size_t(i - 1)].first + blocks[size_t(i - 1)].tiles(); };
+  int64_t most = 0;
+  for (int64_t b0 = 0; b0 < count; b0 += part.stage)
+    most = std::max(most, end_of(std::min(count, b0 + part.stage)) - blocks[size_t(b0)].first);
+  const Workspace<T> work(c, grid, part, kernels<T>().gemm.lanes, most);
+  const Job<T> job = {c, data, grid, part, work};
+
+  const int64_t panels = c.groups * part.panels;
+  const double flops = 2.0 * double(grid.products() * most) * double(c.in_channels * c.out_channels) /
+                       double(part.panels * part.slices * part.chunks);
+  const double moved = kMoveFlops * double(grid.products() * kBlockTiles * (c.in_channels + c.out_channels));
+  for (int64_t b0 = 0; b0 < count; b0 += part.stage) {
+    const int64_t b1 = std::min(count, b0 + part.stage), first = blocks[size_t(b0)].first;
+    parallel_items(c.groups * (b1 - b0), moved, [&](int64_t task) {
+      transform(job, task % c.groups, blocks[size_t(b0 + task / c.groups)], first);
+    });
+    parallel_items(panels * part.slices * part.chunks, flops, [&](int64_t task) {
+      const int64_t chunk = task / (panels * part.slices), pair = task % (panels * part.slices);
+      const int64_t from = b0 + part_begin(b1 - b0, part.chunks, chunk);
+      const int64_t until = b0 + part_begin(b1 - b0, part.chunks, chunk + 1);
+      if (from < until)
+        multiply(job, pair / part.slices, pair % part.slices, chunk, blocks[size_t(from)].first - first,
+                 end_of(until) - first, b0 > 0);
+    });
+  }
+  parallel_items(panels * part.slices, kMoveFlops * double(grid.products() * kRows * part.panel),
+                 [&](int64_t task) { finish(job, task / part.slices, task % part.slices); });
+  if (data.db) bias_gradient(c, data);
+}
+
+template <int m>
+bool accepts(const Correlation& c, MemoryFormat, MemoryFormat) {
+  return winograd_possible(c) && winograd_tile(c) == m;
+}
+
+}   // namespace
+
+const WeightGradientAlgorithm winograd_weight_4x4 = {"winograd-4x4", accepts<4>, run<float, 4>, run<double, 4>};
+const WeightGradientAlgorithm winograd_weight_2x2 = {"winograd-2x2", accepts<2>, run<float, 2>, run<double, 2>};
+
+}   // namespace fastconv::cpu

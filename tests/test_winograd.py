@@ -1,0 +1,133 @@
+"""Winograd's convolution: exact on integer points, within its bound on the others."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import fastconv
+from fastconv import _core, ops, reference
+from fastconv.testing import (
+    LAYOUTS,
+    WINOGRAD_EPS,
+    Poisoned,
+    arrays_of,
+    assert_exact,
+    assert_matches,
+    check,
+    descriptor_set,
+    lay_out,
+    normal,
+    parse_descriptor,
+    relative_l2,
+    repeat_line,
+    run,
+)
+
+PASSES = ("forward", "backward_input", "backward_weight")
+
+
+def variant(problem, pass_name):
+    lies = "contiguous"
+    return _core.conv_implementation(problem, pass_name, "float32", lies, lies, "winograd")
+
+
+SMALL_TILES = [
+    (descriptor, pass_name)
+    for descriptor in descriptor_set("winograd")
+    for pass_name in PASSES
+    if variant(parse_descriptor(descriptor), pass_name) == "winograd-2x2"
+]
+
+
+@pytest.mark.parametrize("descriptor, pass_name", SMALL_TILES)
+def test_small_tiles_are_exact_on_integers(cpu, descriptor, pass_name):
+    for layout in LAYOUTS:
+        check(cpu.ops, descriptor, pass_name, layout, "float32", algorithm="winograd")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("pass_name", PASSES)
+@pytest.mark.parametrize("descriptor", descriptor_set("winograd"))
+def test_error_stays_within_the_documented_bound(cpu, descriptor, pass_name, dtype):
+    problem = parse_descriptor(descriptor)
+    bound = WINOGRAD_EPS[variant(problem, pass_name)] * float(np.finfo(dtype).eps)
+    shapes = [array.shape for array in arrays_of(problem, 0)]
+    arrays = [normal(shape, seed, dtype) for seed, shape in enumerate(shapes)]
+    wide = tuple(a.astype(np.longdouble if dtype == "float64" else float) for a in arrays)
+    expected = run(reference, problem, pass_name, wide)
+    for layout in ("contiguous", "channels_last"):
+        laid = tuple(lay_out(array, layout) for array in arrays)
+        out = Poisoned(expected[0].shape, dtype, layout) if pass_name != "backward_weight" else None
+        place = out.array if out else None
+        results = run(cpu.ops, problem, pass_name, laid, place, algorithm="winograd")
+        repeat = repeat_line(descriptor, pass_name, layout, dtype, 0)
+        if out:
+            out.check(repeat)
+        for got, want in zip(results, expected, strict=True):
+            assert relative_l2(got, want) <= bound, repeat
+
+
+def test_gradient_and_input_may_lie_differently(cpu):
+    problem = parse_descriptor("n2c33h13k34r3p1")
+    x, grad = (normal(s, i) for i, s in enumerate((problem.input_shape, problem.output_shape)))
+    dw, db = cpu.ops.conv_backward_weight(problem, grad, x, algorithm="winograd")
+    laid = lay_out(x, "channels_last")
+    other, bias = cpu.ops.conv_backward_weight(problem, grad, laid, algorithm="winograd")
+    assert_exact(other, dw, np.float32)
+    assert_exact(bias, db, np.float32)
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
+@pytest.mark.parametrize("descriptor", ["n2c33h13k70r3p1", "n1c40h7k66r3p1", "n2c9h6k7r3p1"])
+def test_fused_bias_and_activation(cpu, descriptor, activation, layout):
+    problem = parse_descriptor(descriptor)
+    x, weight, bias = (
+        normal(s, i)
+        for i, s in enumerate(
+            (problem.input_shape, problem.weight_shape, (problem.weight_shape[0],))
+        )
+    )
+    laid = lay_out(x, layout)
+    plain = cpu.ops.conv_forward(problem, laid, weight, bias, algorithm="winograd")
+    fused = cpu.ops.conv_forward(problem, laid, weight, bias, activation, algorithm="winograd")
+    assert_matches(fused, getattr(reference, activation)(plain.astype(float)), np.float32, 1)
+
+
+def test_a_nan_reaches_the_tiles_that_read_it_and_no_further():
+    x = normal((1, 32, 24, 24), 1)
+    x[0, 3, 9, 9] = np.nan
+    y = ops.conv2d(x, normal((32, 32, 3, 3), 2), padding=1, algorithm="winograd")
+    spread = np.isnan(y[0]).any(0)
+    assert spread[8:11, 8:11].all() and not spread[:4].any() and not spread[16:].any()
+
+
+def test_chosen_where_it_pays():
+    for descriptor, expected in {
+        "n8c64h56k64r3p1": True,
+        "n8c512h7k512r3p1": True,
+        "n16c256h13k384r3p1": True,
+        "n4c3h224k64r3p1": False,
+        "n8c128h28k256r3sh2p1": False,
+        "n8c64h56k64r1": False,
+        "n2c64h30k64r3dh2p2": False,
+        "n64c16h16k20r5p2": False,
+    }.items():
+        problem = parse_descriptor(descriptor)
+        for pass_name in PASSES:
+            for lies in ("contiguous", "channels_last"):
+                where = (problem, pass_name, "float32", lies, lies)
+                name = _core.conv_implementation(*where)
+                assert name.startswith("winograd") == expected, f"{descriptor} {pass_name}: {name}"
+                assert not _core.conv_implementation(*where, "direct").startswith("winograd")
+
+
+def test_other_kernels_are_refused():
+    x, weight = normal((1, 3, 9, 9), 1), normal((4, 3, 5, 5), 2)
+    message = 'conv2d: algorithm "winograd" has no implementation for n1c3h9k4r5 on cpu'
+    with pytest.raises(ValueError, match=message), fastconv.algorithm("winograd"):
+        ops.conv2d(x, weight)
+    strided = normal((4, 3, 3, 3), 3)
+    with pytest.raises(ValueError, match="winograd"):
+        ops.conv2d(x, strided, stride=2, algorithm="winograd")
