@@ -331,6 +331,45 @@ def test_bench_enters_the_peers_mode_once(capsys, monkeypatch) -> None:
     assert code == 0 and "torch ms" in out and len(modes) == 1
 
 
+def test_bench_shows_the_nearer_limit(capsys, tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    rows = ["n1c64h20k64r3p1", "pool:n4c16h40r2", "--layout", "nchw", "--pass", "forward"]
+    code, out, _ = run(capsys, "bench", *rows, "--repeats", "1", "--json", str(file))
+    content = load_json(file)
+    assert code == 0 and "% limit" in out
+    assert [row["limit"] for row in content["rows"]] == ["fma", "memory"]
+    assert all(row["percent_of_limit"] > 0 for row in content["rows"])
+    assert content["header"]["fma_gflops"] > 1 and content["header"]["read_gbytes"] > 0.1
+
+
+def test_bench_of_whole_networks(capsys, tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    names = ["train:lenet5-n64", "infer:lenet5-n1", "busy:lenet5-n64"]
+    code, _, err = run(capsys, "bench", *names, "--repeats", "1", "--json", str(file))
+    assert (code, err) == (0, "")
+    found = [(row["descriptor"], row["pass"]) for row in load_json(file)["rows"]]
+    assert found == list(zip(names, ["step", "forward", "step"], strict=True))
+    code, out, err = run(capsys, "bench", "train:lenet6")
+    assert (code, out) == (1, "") and "train:lenet5-n64" in err
+
+
+def test_bench_sets_peak_memory_beside_the_peers(capsys, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    file = tmp_path / "bench.json"
+    asked = ["train:lenet5-n64", "--vs", "torch", "--repeats", "1", "--json", str(file)]
+    code, out, _ = run(capsys, "bench", *asked)
+    (row,) = load_json(file)["rows"]
+    assert code == 0 and " MB" in out
+    assert 0 < row["peak_imported"] < row["peak"] < row["peer_peak"]
+
+
+def test_bench_shows_how_rows_scale(capsys, tmp_path: Path) -> None:
+    file = tmp_path / "bench.json"
+    code, out, _ = run(capsys, *SHORT, "--threads", "3", "--scaling", "--json", str(file))
+    (row,) = load_json(file)["rows"]
+    assert code == 0 and list(row["scaling"]) == ["1", "2", "3"] and "3 threads" in out
+
+
 def test_version_and_help(capsys) -> None:
     code, out, _ = run(capsys, "--version")
     assert code == 0 and re.match(r"fastconv \d+\.\d+", out)

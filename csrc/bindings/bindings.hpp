@@ -13,5 +13,6 @@ void bind_linear(pybind11::module_& m);
 void bind_activation(pybind11::module_& m);
 void bind_loss(pybind11::module_& m);
 void bind_optimizer(pybind11::module_& m);
+void bind_probe(pybind11::module_& m);
 
 }   // namespace fastconv::bindings

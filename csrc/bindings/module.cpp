@@ -90,5 +90,6 @@ PYBIND11_MODULE(_core, m) {
   bind_activation(m);
   bind_loss(m);
   bind_optimizer(m);
+  bind_probe(m);
   bind_settings(m);
 }

@@ -7,6 +7,7 @@
 #include "optimizer.hpp"
 #include "pack.hpp"
 #include "pool.hpp"
+#include "probe.hpp"
 #include "winograd.hpp"
 
 namespace fastconv::cpu {
@@ -19,6 +20,7 @@ struct KernelTable {
   ActivationKernels<T> activation;
   LossKernels<T> loss;
   OptimizerKernels<T> optimizer;
+  ProbeKernels<T> probe;
   WinogradKernels<T> winograd2, winograd4;   // F(2x2, 3x3), F(4x4, 3x3)
 };
 

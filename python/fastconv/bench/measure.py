@@ -23,8 +23,8 @@ class Times(NamedTuple):
     calls: int
 
 
-def _turn(call: Call, inner: int) -> list[float]:
-    """Seconds of each of the calls that fit one turn, after one that is not counted."""
+def _turn(call: Call, inner: int, steps: int) -> list[float]:
+    """Seconds of a step in each of the calls that fit one turn, after one that is not counted."""
     time.sleep(REST)
     call()
     times: list[float] = []
@@ -33,7 +33,7 @@ def _turn(call: Call, inner: int) -> list[float]:
         start = time.perf_counter()
         for _ in range(inner):
             call()
-        times.append((time.perf_counter() - start) / inner)
+        times.append((time.perf_counter() - start) / (inner * steps))
     return times
 
 
@@ -44,11 +44,13 @@ def _inner(call: Call) -> int:
     return max(1, int(20e-6 / (time.perf_counter() - start)))
 
 
-def in_turns(calls: Sequence[Call], seconds: float, repeats: int | None = None) -> list[Times]:
+def in_turns(
+    calls: Sequence[Call], seconds: float, repeats: int | None = None, steps: int = 1
+) -> list[Times]:
     """Times of each of `calls`, run A B A B ... after a warm-up.
 
     Each gets about `seconds` and at least three turns, or exactly `repeats` turns. The results of
-    the calls are dropped as soon as they return.
+    the calls are dropped as soon as they return. A call makes `steps` steps; times are a step's.
     """
     inner = []
     for call in calls:
@@ -60,6 +62,6 @@ def in_turns(calls: Sequence[Call], seconds: float, repeats: int | None = None) 
     end = time.perf_counter() + seconds * len(calls)
     while turns < (repeats or 3) or (repeats is None and time.perf_counter() < end):
         for times, call, count in zip(taken, calls, inner, strict=True):
-            times += _turn(call, count)
+            times += _turn(call, count, steps)
         turns += 1
     return [Times(statistics.median(times), min(times), len(times)) for times in taken]

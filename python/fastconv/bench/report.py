@@ -45,54 +45,112 @@ def machine(dtype: str) -> dict[str, Any]:
     }
 
 
-def print_header(header: dict[str, Any]) -> None:
+def _header(header: dict[str, Any]) -> None:
     for name, value in header.items():
         print(f"# {name}: {value}")
 
 
-def _columns(row: Row, peer: bool) -> list[str]:
-    rate = f"{row['gflops']:.1f}" if row["gflops"] else f"{row['gbytes']:.1f}B"
-    columns = [
-        row["descriptor"],
-        row["pass"],
-        row["layout"],
-        row["implementation"],
-        f"{1e3 * row['median']:.4f}",
-        f"{1e3 * row['minimum']:.4f}",
-        rate,
-        f"{row['percent_of_gemm']:.0f}" if row["percent_of_gemm"] else "-",
-    ]
-    if peer:
-        ours = row["peer_median"] is not None
-        columns += (
-            [f"{1e3 * row['peer_median']:.4f}", f"{row['ratio']:.2f}"] if ours else ["-", "-"]
-        )
-    return columns
-
-
-TITLES = ["descriptor", "pass", "layout", "ran", "median ms", "min ms", "GFLOP/s", "% gemm"]
-WIDTHS = [26, 15, 13, 24, 10, 10, 8, 6, 10, 6]
-
-
-def _line(columns: Sequence[str]) -> str:
-    pairs = enumerate(zip(columns, WIDTHS, strict=False))
-    return "  ".join(f"{c:<{w}}" if i < 4 else f"{c:>{w}}" for i, (c, w) in pairs)
-
-
-def print_titles(peer: str | None) -> None:
-    print(_line(TITLES + ([f"{peer} ms", "ratio"] if peer else [])))
-
-
-def print_row(row: Row, peer: bool) -> None:
-    print(_line(_columns(row, peer)))
+def _line(columns: Sequence[str], widths: Sequence[int]) -> None:
+    pairs = enumerate(zip(columns, widths, strict=False))
+    print("  ".join(f"{c:<{w}}" if i < 4 else f"{c:>{w}}" for i, (c, w) in pairs))
     sys.stdout.flush()
+
+
+def _names(row: Row) -> list[str]:
+    return [row["descriptor"], row["pass"], row["layout"], row["implementation"]]
+
+
+NAMES = ["descriptor", "pass", "layout", "ran"]
+NAME_WIDTHS = [26, 15, 13, 24]
+
+
+class Table:
+    """One row below the other; `% limit` is marked m where the memory is what limits."""
+
+    TITLES = ("median ms", "min ms", "GFLOP/s", "% limit")
+    WIDTHS = (*NAME_WIDTHS, 10, 10, 8, 7, 10, 6)
+
+    def __init__(self, peer: str | None) -> None:
+        self.peer = peer
+
+    def begin(self, header: dict[str, Any]) -> None:
+        _header(header)
+        peer = [f"{self.peer} ms", "ratio"] if self.peer else []
+        _line([*NAMES, *self.TITLES, *peer], self.WIDTHS)
+
+    def row(self, row: Row) -> None:
+        columns = [
+            *_names(row),
+            f"{1e3 * row['median']:.4f}",
+            f"{1e3 * row['minimum']:.4f}",
+            _rate(row),
+            _share(row),
+        ]
+        if self.peer:
+            known = row["peer_median"] is not None
+            columns += (
+                [f"{1e3 * row['peer_median']:.4f}", f"{row['ratio']:.2f}"] if known else ["-", "-"]
+            )
+        if "memory_ratio" in row:
+            columns.append(f"{row['peak'] / 2**20:.0f} of {row['peer_peak'] / 2**20:.0f} MB")
+        _line(columns, (*self.WIDTHS, 16))
+
+    def end(self, rows: Sequence[Row]) -> None:
+        if not (self.peer and rows):
+            return
+        print(f"\n{self.peer}'s time over ours, geometric mean (above 1: fastconv is faster)")
+        for entry in summaries(rows):
+            name = f"{entry['kind']} {entry['pass']} {entry['layout']}"
+            mean, least = entry["geometric_mean"], entry["least"]
+            print(f"  {name:<40} {mean:6.2f}   least {least:5.2f}   {entry['rows']} rows")
+
+
+def _rate(row: Row) -> str:
+    if row["gflops"]:
+        return f"{row['gflops']:.1f}"
+    return f"{row['gbytes']:.1f}B" if row["gbytes"] else "-"
+
+
+def _share(row: Row) -> str:
+    if row["limit"] is None:
+        return "-"
+    return f"{row['percent_of_limit']:.0f}" + ("m" if row["limit"] == "memory" else " ")
+
+
+class Scaling:
+    """Milliseconds on each number of threads, and how much faster that is than one."""
+
+    def __init__(self) -> None:
+        self.counts: list[str] = []
+
+    def begin(self, header: dict[str, Any]) -> None:
+        _header(header)
+
+    def row(self, row: Row) -> None:
+        times = row["scaling"]
+        widths = [*NAME_WIDTHS, *(18 for _ in times)]
+        if list(times) != self.counts:
+            self.counts = list(times)
+            _line([*NAMES, *(f"{count} threads, ms" for count in times)], widths)
+        single = times["1"]
+        _line(
+            [*_names(row), *(f"{1e3 * t:.4f} ({single / t:5.2f})" for t in times.values())], widths
+        )
+
+    def end(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        for count in self.counts:
+            gains = [row["scaling"]["1"] / row["scaling"][count] for row in rows]
+            mean = statistics.geometric_mean(gains)
+            print(f"{count} threads: {mean:.2f} times as fast as 1, least {min(gains):.2f}")
 
 
 def summaries(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Geometric mean, least and number of the ratios, for each kind, pass and layout."""
     groups: dict[tuple[str, str, str], list[float]] = {}
     for row in rows:
-        if row["ratio"] is not None:
+        if row.get("ratio") is not None:
             key = (row["kind"], row["pass"], row["layout"])
             groups.setdefault(key, []).append(row["ratio"])
     return [
@@ -106,14 +164,6 @@ def summaries(rows: Sequence[Row]) -> list[dict[str, Any]]:
         }
         for (kind, pass_name, layout), ratios in groups.items()
     ]
-
-
-def print_summaries(found: Sequence[dict[str, Any]], peer: str) -> None:
-    print(f"\n{peer}'s time over ours, geometric mean (above 1: fastconv is faster)")
-    for entry in found:
-        name = f"{entry['kind']} {entry['pass']} {entry['layout']}"
-        mean, least = entry["geometric_mean"], entry["least"]
-        print(f"  {name:<40} {mean:6.2f}   least {least:5.2f}   {entry['rows']} rows")
 
 
 def write_json(file: str, header: dict[str, Any], rows: Sequence[Row]) -> None:
