@@ -1,6 +1,6 @@
-// Convolution of planes (NCHW) as a packed matrix product: output channels are broadcast, pixels of an output
-// plane lie along the vectors. For each panel of 64 pixels the input under 128 or so of the products' steps
-// is gathered into a block that stays in L1 while all output channels pass over it.
+// Convolution of planes (NCHW) as a packed matrix product: output channels are broadcast, pixels lie along the
+// vectors. The output pixels of all images form one row, cut into panels of 64: the input under 128 or so of
+// the products' steps is gathered into a block that stays in L1 while the output channels pass over it.
 #include <cstring>
 
 #include "../../core/memory.hpp"
@@ -13,28 +13,49 @@
 namespace fastconv::cpu {
 namespace {
 
-// The pieces of one tap's input under output pixels [begin, end) of a plane.
-void clip(const Correlation& c, int64_t r, int64_t s, int64_t begin, int64_t end,
-          std::vector<Segment>& pieces) {
-  pieces.clear();
-  const auto zeros = [&](int64_t to, int64_t length) {
-    if (length > 0) pieces.push_back({to, -1, length});
-  };
-  const int64_t x0 = c.w.first + s * c.w.step;
+constexpr int64_t kFineChunks = 64;   // pieces of a problem whose last one may run alone
+constexpr int64_t kFewRows = 96;      // fewer output channels would not pay for gathering a block again
+
+// What the block of a panel is made of: for each tap, pieces of the input of a channel, and zeros.
+struct Panel {
+  std::vector<Segment> pieces;
+  std::vector<size_t> first;   // piece of each tap, and the end
+
+  void add(int64_t to, int64_t from, int64_t length, int64_t step) {
+    if (length <= 0) return;
+    if (pieces.size() > first.back()) {
+      Segment& last = pieces.back();
+      const bool zeros = from < 0 && last.from < 0;
+      if (zeros || (from >= 0 && last.from >= 0 && last.from + last.length * step == from)) {
+        last.length += length;
+        return;
+      }
+    }
+    pieces.push_back({to, from, length});
+  }
+};
+
+// Adds the pieces of one tap under pixels [begin, end) of the output row of all images; `padded` with zeros.
+void clip(const Correlation& c, int64_t r, int64_t s, int64_t begin, int64_t end, int64_t padded,
+          Panel& panel) {
+  const int64_t image = c.groups * c.in_channels * c.h.in * c.w.in, x0 = c.w.first + s * c.w.step;
   // Output columns [left, right) read inside the input.
   const int64_t left = x0 < 0 ? div_up(-x0, c.w.stride) : 0;
   const int64_t right = c.w.in > x0 ? (c.w.in - x0 - 1) / c.w.stride + 1 : 0;
+  panel.first.push_back(panel.pieces.size());
   for (int64_t at = begin; at < end;) {
-    const int64_t p = at / c.w.out, q0 = at % c.w.out, q1 = std::min(c.w.out, q0 + end - at);
-    const int64_t y = p * c.h.stride + c.h.first + r * c.h.step;
+    const int64_t line = at / c.w.out, q0 = at % c.w.out, q1 = std::min(c.w.out, q0 + end - at);
+    const int64_t y = line % c.h.out * c.h.stride + c.h.first + r * c.h.step;
     int64_t from = std::clamp(left, q0, q1), until = std::clamp(right, q0, q1);
     if (y < 0 || y >= c.h.in || from >= until) from = until = q1;
-    zeros(at - begin, from - q0);
-    if (from < until)
-      pieces.push_back({at - begin + from - q0, y * c.w.in + x0 + from * c.w.stride, until - from});
-    zeros(at - begin + until - q0, q1 - until);
+    const int64_t to = at - begin - q0;
+    panel.add(to + q0, -1, from - q0, 0);
+    panel.add(to + from, line / c.h.out * image + y * c.w.in + x0 + from * c.w.stride, until - from,
+              c.w.stride);
+    panel.add(to + until, -1, q1 - until, 0);
     at += q1 - q0;
   }
+  panel.add(end - begin, -1, padded - (end - begin), 0);
 }
 
 // The weight as rows of depth consecutive values (channel, tap row, tap); forward's lies so already.
@@ -62,10 +83,9 @@ const T* weight_rows(const Correlation& c, const T* weight, T* copy) {
   return copy;
 }
 
-template <class T>
 struct Task {
-  int64_t n, g, begin, end;   // image, group, pixels of the plane
-  int64_t first, last;        // output channels of the group
+  int64_t g, begin, end;   // group, pixels of the row of all images
+  int64_t first, last;     // output channels of the group
 };
 
 // Equal panels, so that the last is not a sliver.
@@ -74,54 +94,76 @@ int64_t panel_of(int64_t pixels, int64_t widest, int64_t lanes) {
   return round_up(div_up(pixels, panels), lanes);
 }
 
+// The computed pixels [begin, end), `stride` apart in each channel, to where they belong in every image.
 template <class T>
-void compute(const Correlation& c, const CorrelationData<T>& data, const T* const* rows, const Task<T>& task) {
-  const auto& gemm = kernels<T>().gemm;
-  const auto& pack = kernels<T>().pack;
-  const int64_t panel = panel_of(task.end - task.begin, gemm.lanes * gemm.vectors, gemm.lanes);
-  const int64_t taps = c.taps(),
-                steps = std::max<int64_t>(1, (kDepth + kDepth / 4) / taps);   // channels a block
+void put(const Correlation& c, const CorrelationData<T>& data, const Task& task, int64_t begin, int64_t end,
+         const T* computed, int64_t stride) {
   const int64_t plane = c.h.extent * c.w.extent, channels = task.last - task.first;
   const bool dense = c.h.dense() && c.w.dense();
-  const memory::Buffer block(size_t(steps * taps * panel) * sizeof(T));
-  const memory::Buffer scratch(dense ? 0 : size_t(channels * panel) * sizeof(T));
-  const T* in = data.in + (task.n * c.groups + task.g) * c.in_channels * c.h.in * c.w.in;
-  T* out = data.out + ((task.n * c.groups + task.g) * c.out_channels + task.first) * plane;
-  const std::vector<ptrdiff_t> offsets = row_offsets(channels, dense ? plane : panel);
-  const bool relu = data.activation == Activation::relu;
-  std::vector<Segment> pieces;
-  std::vector<ptrdiff_t> places;   // of a panel's pixels, where they do not lie side by side
-
-  for (int64_t p0 = task.begin; p0 < task.end; p0 += panel) {
-    const int64_t width = std::min(panel, task.end - p0), padded = round_up(width, gemm.lanes);
-    for (int64_t i = 0; i < c.in_channels; i += steps) {
-      const int64_t count = std::min(steps, c.in_channels - i);
-      for (int64_t t = 0; t < taps; ++t) {
-        clip(c, t / c.w.taps, t % c.w.taps, p0, p0 + width, pieces);
-        if (padded > width) pieces.push_back({width, -1, padded - width});
-        pack.gather(in + i * c.h.in * c.w.in, c.h.in * c.w.in, block.as<T>() + t * padded, taps * padded, count,
-                    pieces.data(), int64_t(pieces.size()), c.w.stride);
-      }
-      const Run<T> run = {rows + task.g * c.out_channels + task.first, i * taps, 0, count * taps};
-      gemm.panel({channels, width, &run, 1, 1, block.as<T>(), dense ? out + p0 : scratch.as<T>(),
-                  offsets.data(), i > 0, nullptr,
-                  data.bias ? data.bias + task.g * c.out_channels + task.first : nullptr,
-                  relu && i + count == c.in_channels});
-    }
-    if (!dense) {
-      places.clear();
-      for (int64_t j = p0; j < p0 + width; ++j)
-        places.push_back((c.h.out_first + j / c.w.out * c.h.out_step) * c.w.extent + c.w.out_first +
-                         j % c.w.out * c.w.out_step);
+  for (int64_t at = begin; at < end;) {
+    const int64_t n = at / c.pixels(), p = at % c.pixels();
+    const int64_t length = std::min(end - at, (dense ? c.pixels() : round_up(p + 1, c.w.out)) - p);
+    const T* from = computed + at - begin;
+    T* to = data.out + ((n * c.groups + task.g) * c.out_channels + task.first) * plane;
+    if (dense) {
+      kernels<T>().pack.copy(from, stride, to + p, plane, channels, length, length);
+    } else {
+      to += (c.h.out_first + p / c.w.out * c.h.out_step) * c.w.extent + c.w.out_first +
+            p % c.w.out * c.w.out_step;
       for (int64_t k = 0; k < channels; ++k)
-        for (int64_t j = 0; j < width; ++j) out[k * plane + places[size_t(j)]] = scratch.as<T>()[k * panel + j];
+        for (int64_t j = 0; j < length; ++j) to[k * plane + j * c.w.out_step] = from[k * stride + j];
     }
-    if (data.activation != Activation::none && !relu)
-      for (int64_t k = 0; k < channels; ++k)
-        activation_kernel<T>(data.activation)(out + k * plane + p0, out + k * plane + p0, width);
+    at += length;
   }
 }
 
+template <class T>
+void compute(const Correlation& c, const CorrelationData<T>& data, const T* const* rows, const Task& task) {
+  const auto& gemm = kernels<T>().gemm;
+  const int64_t width = panel_of(task.end - task.begin, gemm.lanes * gemm.vectors, gemm.lanes);
+  const int64_t taps = c.taps(),
+                steps = std::max<int64_t>(1, (kDepth + kDepth / 4) / taps);   // channels a block
+  const int64_t plane = c.h.extent * c.w.extent, channels = task.last - task.first;
+  const memory::Buffer block(size_t(steps * taps * width) * sizeof(T));
+  const memory::Buffer computed(size_t(channels * width) * sizeof(T));
+  const std::vector<ptrdiff_t> apart = row_offsets(channels, width), in_place = row_offsets(channels, plane);
+  const bool relu = data.activation == Activation::relu;
+  const T* in = data.in + task.g * c.in_channels * c.h.in * c.w.in;
+  const T* bias = data.bias ? data.bias + task.g * c.out_channels + task.first : nullptr;
+  Panel panel;
+
+  for (int64_t p0 = task.begin; p0 < task.end; p0 += width) {
+    const int64_t p1 = std::min(task.end, p0 + width), padded = round_up(p1 - p0, gemm.lanes);
+    panel.pieces.clear();
+    panel.first.clear();
+    for (int64_t t = 0; t < taps; ++t) clip(c, t / c.w.taps, t % c.w.taps, p0, p1, padded, panel);
+    panel.first.push_back(panel.pieces.size());
+    // A panel inside one image is computed where it belongs.
+    const int64_t n = p0 / c.pixels();
+    const bool inside = c.h.dense() && c.w.dense() && p1 <= (n + 1) * c.pixels();
+    T* out = inside
+                 ? data.out + ((n * c.groups + task.g) * c.out_channels + task.first) * plane + p0 % c.pixels()
+                 : computed.as<T>();
+    for (int64_t i = 0; i < c.in_channels; i += steps) {
+      const int64_t count = std::min(steps, c.in_channels - i);
+      for (int64_t t = 0; t < taps; ++t)
+        kernels<T>().pack.gather(in + i * c.h.in * c.w.in, c.h.in * c.w.in, block.as<T>() + t * padded,
+                                 taps * padded, count, panel.pieces.data() + panel.first[size_t(t)],
+                                 int64_t(panel.first[size_t(t + 1)] - panel.first[size_t(t)]), c.w.stride);
+      const Run<T> run = {rows + task.g * c.out_channels + task.first, i * taps, 0, count * taps};
+      gemm.panel({channels, p1 - p0, &run, 1, 1, block.as<T>(), out, inside ? in_place.data() : apart.data(),
+                  i > 0, nullptr, bias, relu && i + count == c.in_channels});
+    }
+    if (data.activation != Activation::none && !relu)
+      for (int64_t k = 0; k < channels; ++k) {
+        T* to = out + (inside ? in_place : apart)[size_t(k)];
+        activation_kernel<T>(data.activation)(to, to, p1 - p0);
+      }
+    if (!inside) put(c, data, task, p0, p1, computed.as<T>(), width);
+  }
+}
+
+// Panels of the row of all images are shared out in strips, and channels in splits where strips are few.
 template <class T>
 void run(const Correlation& c, const CorrelationData<T>& data) {
   const auto& gemm = kernels<T>().gemm;
@@ -129,24 +171,21 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
   const T* weight = weight_rows(c, data.weight, copy.as<T>());
   const std::vector<const T*> rows = row_pointers(weight, c.groups * c.out_channels, c.depth());
 
-  // Up to four panels share a pass over the weight, as far as there are strips enough for all threads.
-  const int64_t planes = c.batch * c.groups, widest = gemm.lanes * gemm.vectors;
-  const int64_t panels = div_up(c.pixels(), widest);
-  const int64_t together = std::clamp<int64_t>(planes * panels / kChunks, 1, 4);
-  const int64_t strips = div_up(panels, together);
-  const double flops = 2.0 * double(c.depth()) * double(c.out_channels) * double(c.pixels());
-  const int64_t wanted = std::min(kChunks, int64_t(flops * double(planes) / kChunkFlops) + 1);
-  const int64_t splits = std::clamp<int64_t>(wanted / (planes * strips), 1, div_up(c.out_channels, 24));
+  const int64_t pixels = c.batch * c.pixels(), vectors = div_up(pixels, gemm.lanes);
+  const double flops = 2.0 * double(c.depth()) * double(c.out_channels) * double(pixels) * double(c.groups);
+  const int64_t wanted = std::min(kFineChunks, int64_t(flops / kChunkFlops) + 1);
+  const int64_t panels = div_up(vectors, gemm.vectors);
+  const int64_t strips = std::min(panels, std::max(div_up(panels, 4), div_up(wanted, c.groups)));
+  const int64_t splits = std::clamp<int64_t>(wanted / (c.groups * strips), 1, div_up(c.out_channels, kFewRows));
   const double each =
-      flops / double(strips * splits) + kMoveFlops * double(c.depth()) * double(c.pixels() / strips);
-  parallel_items(planes * strips * splits, each, [&](int64_t item) {
-    const int64_t k = item % splits, i = item / splits, plane = i / strips;
-    const int64_t vectors = div_up(c.pixels(), gemm.lanes);
+      flops / double(c.groups * strips * splits) + kMoveFlops * double(c.depth() * pixels / strips);
+  parallel_items(c.groups * strips * splits, each, [&](int64_t item) {
+    const int64_t k = item % splits, i = item / splits, g = i / strips;
     const int64_t begin = part_begin(vectors, strips, i % strips) * gemm.lanes;
     const int64_t end = part_begin(vectors, strips, i % strips + 1) * gemm.lanes;
     compute<T>(c, data, rows.data(),
-               {plane / c.groups, plane % c.groups, begin, std::min(c.pixels(), end),
-                part_begin(c.out_channels, splits, k), part_begin(c.out_channels, splits, k + 1)});
+               {g, begin, std::min(pixels, end), part_begin(c.out_channels, splits, k),
+                part_begin(c.out_channels, splits, k + 1)});
   });
 }
 
