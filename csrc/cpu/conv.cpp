@@ -45,7 +45,7 @@ Choice choose(const Correlation& c, Algorithm algorithm, MemoryFormat in, Memory
   if (c.out_channels <= kFewOutputs) out = MemoryFormat::contiguous;
   // Planes too small to fill vectors: many channels do, and turning such small arrays costs little.
   constexpr int64_t kFewPixels = 64, kManyChannels = 64;
-  if (c.groups == 1 && c.pixels() < kFewPixels && std::min(c.in_channels, c.out_channels) >= kManyChannels)
+  if (c.groups == 1 && c.taps() > 1 && c.pixels() < kFewPixels && std::min(c.in_channels, c.out_channels) >= kManyChannels)
     return {&channels_last, MemoryFormat::channels_last, MemoryFormat::channels_last};
   const CorrelationAlgorithm* direct = find(correlations, c, in, out);
   return direct ? Choice{direct, in, out} : Choice{find(correlations, c, out, out), out, out};
