@@ -93,10 +93,16 @@ void copy(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int6
   }
 }
 
-template <class T, int step>
-FASTCONV_INLINE void gather_strided(const T* src, ptrdiff_t any_step, T* dst, int64_t n) {
-  const ptrdiff_t by = step ? step : any_step;
-  for (int64_t j = 0; j < n; ++j) dst[j] = src[j * by];
+// Every second element; none after the last of them is read.
+template <class T>
+FASTCONV_INLINE void copy_even(const T* src, T* dst, int64_t n) {
+  constexpr int lanes = kLanes<T>;
+  int64_t j = 0;
+  for (; j + lanes < n; j += lanes) store(dst + j, even_lanes<T>(load(src + 2 * j), load(src + 2 * j + lanes)));
+  const int left = int(n - j), reach = 2 * left - 1;
+  const Vec<T> low = load_partial(src + 2 * j, reach < lanes ? reach : lanes);
+  const Vec<T> high = reach > lanes ? load_partial(src + 2 * j + lanes, reach - lanes) : zero<T>();
+  store_partial(dst + j, even_lanes<T>(low, high), left);
 }
 
 template <class T>
@@ -110,9 +116,9 @@ void gather(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, in
       else if (step == 1)
         copy_row(src + piece.from, dst + piece.to, piece.length);
       else if (step == 2)
-        gather_strided<T, 2>(src + piece.from, step, dst + piece.to, piece.length);
+        copy_even(src + piece.from, dst + piece.to, piece.length);
       else
-        gather_strided<T, 0>(src + piece.from, step, dst + piece.to, piece.length);
+        for (int64_t j = 0; j < piece.length; ++j) dst[piece.to + j] = src[piece.from + j * step];
     }
 }
 

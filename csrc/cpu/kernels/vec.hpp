@@ -140,6 +140,21 @@ FASTCONV_INLINE void exchange(Vec<T> a, Vec<T> b, Vec<T>& low, Vec<T>& high) {
 #endif
 }
 
+// The even lanes of a, then those of b.
+template <class T>
+FASTCONV_INLINE Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
+  constexpr int lanes = kLanes<T>;
+#if defined(__clang__)
+  Vec<T> v;
+  for (int j = 0; j < lanes; ++j) v[j] = 2 * j < lanes ? a[2 * j] : b[2 * j - lanes];
+  return v;
+#else
+  Mask<T> even{};
+  for (int j = 0; j < lanes; ++j) even[j] = 2 * j;
+  return __builtin_shuffle(a, b, even);
+#endif
+}
+
 // Lane i of the result is the sum of the lanes of v[i], 0 <= i < kLanes, in a fixed pairwise order.
 template <class T, int s = 1>
 FASTCONV_INLINE Vec<T> sums_of(Vec<T>* v) {
