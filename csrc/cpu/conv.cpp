@@ -13,8 +13,8 @@ namespace {
 
 // The first that accepts runs. Of the direct ones the last of each memory format accepts everything.
 const CorrelationAlgorithm* const winograds[] = {&winograd_4x4, &winograd_2x2};
-const CorrelationAlgorithm* const correlations[] = {&channels_last_few, &channels_last, &planar_direct,
-                                                    &planar_gemm};
+const CorrelationAlgorithm* const correlations[] = {&channels_last_few, &channels_last, &turned_strips,
+                                                    &planar_direct, &planar_gemm};
 const WeightGradientAlgorithm* const winograd_gradients[] = {&winograd_weight_4x4, &winograd_weight_2x2};
 const WeightGradientAlgorithm* const weight_gradients[] = {&weight_dot, &weight_gemm};
 
@@ -43,10 +43,6 @@ Choice choose(const Correlation& c, Algorithm algorithm, MemoryFormat in, Memory
   // Channels last, few output channels (of a group) would leave most of each vector empty; in planes pixels
   // fill it.
   if (c.out_channels <= kFewOutputs) out = MemoryFormat::contiguous;
-  // Planes too small to fill vectors: many channels do, and turning such small arrays costs little.
-  constexpr int64_t kFewPixels = 64, kManyChannels = 64;
-  if (c.groups == 1 && c.taps() > 1 && c.pixels() < kFewPixels && std::min(c.in_channels, c.out_channels) >= kManyChannels)
-    return {&channels_last, MemoryFormat::channels_last, MemoryFormat::channels_last};
   const CorrelationAlgorithm* direct = find(correlations, c, in, out);
   return direct ? Choice{direct, in, out} : Choice{find(correlations, c, out, out), out, out};
 }

@@ -12,6 +12,7 @@
 #include "../parallel.hpp"
 #include "../tiling.hpp"
 #include "correlation.hpp"
+#include "strip.hpp"
 
 namespace fastconv::cpu {
 namespace {
@@ -77,129 +78,57 @@ void pack_weight(const Correlation& c, const T* weight, int64_t panel, int64_t l
   });
 }
 
-// Where the register tile finds its rows: a list of runs (pointers of all pixels, elements).
-template <class T>
-struct Strip {
-  std::vector<const T*> pointers;
-  std::vector<Run<T>> runs;
-  std::vector<ptrdiff_t> out;   // of each pixel
-
-  // The runs that cover steps [begin, end) of a panel whose block begins at `begin`.
-  void cut(int64_t begin, int64_t end, std::vector<Run<T>>& to) const {
-    to.clear();
-    int64_t at = 0;
-    for (const Run<T>& run : runs) {
-      const int64_t from = std::max(begin, at), until = std::min(end, at + run.length);
-      if (from < until) to.push_back({run.rows, run.offset + from - at, from - begin, until - from});
-      at += run.length;
-    }
-  }
-};
-
-template <class T>
-void locate_outputs(const Correlation& c, int64_t row0, int64_t row1, int64_t channels, Strip<T>& strip) {
-  strip.out.clear();
-  for (int64_t row = row0; row < row1; ++row) {
-    const int64_t n = row / c.h.out, y = c.h.out_first + row % c.h.out * c.h.out_step;
-    for (int64_t q = 0; q < c.w.out; ++q)
-      strip.out.push_back(((n * c.h.extent + y) * c.w.extent + c.w.out_first + q * c.w.out_step) * channels);
-  }
-}
-
-// One run a tap: pointers straight into the input, or at `zeros`.
-template <class T>
-void point_at_taps(const Correlation& c, const T* in, const T* zeros, int64_t row0, int64_t row1,
-                   Strip<T>& strip) {
-  const int64_t channels = c.in_channels * c.groups, pixels = (row1 - row0) * c.w.out;
-  strip.pointers.resize(size_t(c.taps() * pixels));
-  strip.runs.clear();
-  const T** to = strip.pointers.data();
-  for (int64_t r = 0; r < c.h.taps; ++r)
-    for (int64_t s = 0; s < c.w.taps; ++s) {
-      strip.runs.push_back({to, 0, 0, c.in_channels});
-      for (int64_t row = row0; row < row1; ++row) {
-        const int64_t y = row % c.h.out * c.h.stride + c.h.first + r * c.h.step;
-        const T* line = y >= 0 && y < c.h.in ? in + (row / c.h.out * c.h.in + y) * c.w.in * channels : nullptr;
-        int64_t x = c.w.first + s * c.w.step;
-        for (int64_t q = 0; q < c.w.out; ++q, x += c.w.stride)
-          *to++ = line && x >= 0 && x < c.w.in ? line + x * channels : zeros;
-      }
-    }
-}
-
-// One run a kernel row, in a padded copy of the lines that the strip reads.
-template <class T>
-void copy_lines(const Correlation& c, const CorrelationData<T>& data, int64_t row0, int64_t row1, int64_t lines,
-                T* copy, Strip<T>& strip) {
-  const int64_t channels = c.in_channels;
-  const int64_t left = -c.w.first, width = (c.w.out - 1) * c.w.stride + c.w.taps;
-  const int64_t begin = std::max<int64_t>(0, c.w.first), end = std::min(c.w.in, width - left);
-  const int64_t pixels = (row1 - row0) * c.w.out;
-  strip.pointers.resize(size_t(pixels));
-  strip.runs.clear();
-  for (int64_t r = 0; r < c.h.taps; ++r)
-    strip.runs.push_back({strip.pointers.data(), r * c.h.step * width * channels, 0, c.w.taps * channels});
-  std::memset(copy, 0, size_t(lines * width * channels) * sizeof(T));
-  const T** to = strip.pointers.data();
-  for (int64_t row = row0, line = 0; row < row1;) {
-    const int64_t n = row / c.h.out, p0 = row % c.h.out, p1 = std::min(c.h.out, p0 + row1 - row);
-    const int64_t top = p0 * c.h.stride + c.h.first;
-    const int64_t bottom = (p1 - 1) * c.h.stride + c.h.first + (c.h.taps - 1) * c.h.step + 1;
-    for (int64_t y = std::max<int64_t>(0, top); y < std::min(c.h.in, bottom) && begin < end; ++y) {
-      T* dst = copy + ((line + y - top) * width + begin + left) * channels;
-      if (data.in_format == MemoryFormat::channels_last)
-        std::memcpy(dst, data.in + ((n * c.h.in + y) * c.w.in + begin) * channels,
-                    size_t((end - begin) * channels) * sizeof(T));
-      else
-        kernels<T>().pack.transpose(data.in + (n * channels * c.h.in + y) * c.w.in + begin, c.h.in * c.w.in,
-                                    dst, channels, channels, end - begin);
-    }
-    for (int64_t p = p0; p < p1; ++p)
-      for (int64_t q = 0; q < c.w.out; ++q)
-        *to++ = copy + ((line + (p - p0) * c.h.stride) * width + q * c.w.stride) * channels;
-    line += bottom - top;
-    row += p1 - p0;
-  }
-}
-
-// Lines of input that output rows [row0, row1) need, padding included.
-int64_t copied_lines(const Correlation& c, int64_t row0, int64_t row1) {
-  int64_t lines = 0;
-  for (int64_t row = row0; row < row1;) {
-    const int64_t rows = std::min(c.h.out - row % c.h.out, row1 - row);
-    lines += (rows - 1) * c.h.stride + (c.h.taps - 1) * c.h.step + 1;
-    row += rows;
-  }
-  return lines;
-}
-
+// Panels [first, last) of group g; `out` is where channel 0 of the group's first panel here goes.
 template <class T>
 void multiply(const Correlation& c, const CorrelationData<T>& data, const Partition& part,
-              const Strip<T>& strip, const T* packed, int64_t g, int64_t first, int64_t last) {
+              const Strip<T>& strip, const T* packed, int64_t g, int64_t first, int64_t last, T* out) {
   const auto& gemm = kernels<T>().gemm;
   const int64_t depth = c.depth(), blocks = depth_blocks(depth);
-  const int64_t channel = g * c.out_channels;
-  std::vector<Run<T>> runs;
+  const T* bias = data.bias ? data.bias + g * c.out_channels : nullptr;
+  std::vector<std::vector<Run<T>>> runs(strip.classes.size());
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t k0 = part_begin(depth, blocks, b), k1 = part_begin(depth, blocks, b + 1);
-    strip.cut(k0, k1, runs);
-    for (Run<T>& run : runs) run.offset += c.groups > 1 ? g * c.in_channels : 0;
+    const bool relu = data.activation == Activation::relu && b == blocks - 1;
+    for (size_t i = 0; i < runs.size(); ++i) strip.cut(strip.classes[i], k0, k1, g * c.in_channels, runs[i]);
     for (int64_t j = first; j < last; ++j) {
       const int64_t width = std::min(part.panel, c.out_channels - j * part.panel);
       const T* panel = packed + (g * part.panels + j) * depth * part.panel + k0 * round_up(width, gemm.lanes);
-      gemm.panel({int64_t(strip.out.size()), width, runs.data(), int64_t(runs.size()), 1, panel,
-                  data.out + channel + j * part.panel, strip.out.data(), b > 0,
-                  data.bias ? data.bias + channel + j * part.panel : nullptr, nullptr,
-                  data.activation == Activation::relu && b == blocks - 1});
+      for (size_t i = 0; i < runs.size(); ++i) {
+        const auto& pixels = strip.classes[i];
+        if (b > 0 && runs[i].empty() && !relu) continue;
+        gemm.panel({pixels.end - pixels.begin, width, runs[i].data(), int64_t(runs[i].size()), 1, panel,
+                    out + (j - first) * part.panel, strip.out.data() + pixels.begin, b > 0,
+                    bias ? bias + j * part.panel : nullptr, nullptr, relu});
+      }
     }
   }
   if (data.activation == Activation::none || data.activation == Activation::relu) return;
   const ActivationKernel<T> finish = activation_kernel<T>(data.activation);
-  const int64_t begin = first * part.panel, end = std::min(c.out_channels, last * part.panel);
-  for (const ptrdiff_t at : strip.out) {
-    T* to = data.out + at + channel + begin;
-    finish(to, to, end - begin);
-  }
+  const int64_t channels = std::min(c.out_channels, last * part.panel) - first * part.panel;
+  for (const ptrdiff_t at : strip.out) finish(out + at, out + at, channels);
+}
+
+// Turns the result of a strip, [pixel][channel] at `computed`, into planes, from channel `first` on.
+template <class T>
+void put_planes(const Correlation& c, const T* computed, int64_t first, int64_t channels, int64_t row0,
+                int64_t row1, T* out) {
+  const int64_t plane = c.h.extent * c.w.extent;
+  const auto& transpose = kernels<T>().pack.transpose;
+  const bool dense = c.h.dense() && c.w.dense();
+  const memory::Buffer line(dense ? 0 : size_t(channels * c.w.out) * sizeof(T));
+  for_images(c, row0, row1, [&](int64_t n, int64_t p0, int64_t p1, int64_t, int64_t) {
+    T* to = out + (n * c.out_channels + first) * plane;
+    if (dense)
+      return transpose(computed + (n * c.h.out + p0 - row0) * c.w.out * channels, channels, to + p0 * c.w.out,
+                       plane, (p1 - p0) * c.w.out, channels);
+    for (int64_t p = p0; p < p1; ++p) {
+      transpose(computed + (n * c.h.out + p - row0) * c.w.out * channels, channels, line.as<T>(), c.w.out,
+                c.w.out, channels);
+      T* at = to + (c.h.out_first + p * c.h.out_step) * c.w.extent + c.w.out_first;
+      for (int64_t k = 0; k < channels; ++k)
+        for (int64_t q = 0; q < c.w.out; ++q) at[k * plane + q * c.w.out_step] = line.as<T>()[k * c.w.out + q];
+    }
+  });
 }
 
 template <class T>
@@ -208,26 +137,42 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
   const Partition part = partition(c, gemm.lanes * gemm.vectors);
   const memory::Buffer packed(size_t(c.groups * part.panels * part.panel * c.depth()) * sizeof(T));
   pack_weight(c, data.weight, part.panel, gemm.lanes, packed.as<T>());
-  const bool merge = mergeable(c);
+  const bool merge = mergeable(c), turn = !merge && data.in_format == MemoryFormat::contiguous;
+  const bool planes = data.out_format == MemoryFormat::contiguous;
   const std::vector<T> zeros(merge ? 0 : size_t(c.in_channels * c.groups));
-  const int64_t line = ((c.w.out - 1) * c.w.stride + c.w.taps) * c.in_channels;
+  const int64_t line = (merge ? (c.w.out - 1) * c.w.stride + c.w.taps : turn ? c.w.in : 0) * c.in_channels;
 
   const double flops = c.flops_per_pixel() * double(part.rows * c.w.out) / double(part.strips * part.bundles);
   parallel_items(part.strips * part.bundles, flops, [&](int64_t task) {
     const int64_t i = task / part.bundles, bundle = task % part.bundles;
-    const int64_t row0 = part_begin(part.rows, part.strips, i),
-                  row1 = part_begin(part.rows, part.strips, i + 1);
-    const int64_t lines = merge ? copied_lines(c, row0, row1) : 0;
-    const memory::Buffer copy(size_t(lines * line) * sizeof(T));
-    Strip<T> strip;
-    locate_outputs(c, row0, row1, c.out_channels * c.groups, strip);
-    if (merge)
-      copy_lines(c, data, row0, row1, lines, copy.as<T>(), strip);
-    else
-      point_at_taps(c, data.in, zeros.data(), row0, row1, strip);
-    for (int64_t g = 0; g < c.groups; ++g)
-      multiply(c, data, part, strip, packed.as<T>(), g, part_begin(part.panels, part.bundles, bundle),
-               part_begin(part.panels, part.bundles, bundle + 1));
+    const int64_t first = part_begin(part.panels, part.bundles, bundle),
+                  last = part_begin(part.panels, part.bundles, bundle + 1);
+    Strip<T> strip{};
+    strip.row0 = part_begin(part.rows, part.strips, i);
+    strip.row1 = part_begin(part.rows, part.strips, i + 1);
+    const memory::Buffer copy(size_t(line > 0 ? lines_of(c, strip.row0, strip.row1) * line : 0) * sizeof(T));
+    if (merge) {
+      keep_order(c, strip);
+      copy_lines(c, data, copy.as<T>(), strip);
+    } else {
+      classify(c, strip);
+      point_at_taps(c,
+                    turn ? turned_lines(c, data.in, strip.row0, strip.row1, copy.as<T>())
+                         : lines_in_place(c, data.in, strip.row0, strip.row1),
+                    zeros.data(), strip);
+    }
+    if (planes) {   // groups == 1
+      const int64_t channels = std::min(c.out_channels, last * part.panel) - first * part.panel;
+      const memory::Buffer computed(strip.pixels.size() * size_t(channels) * sizeof(T));
+      for (const int64_t pixel : strip.pixels) strip.out.push_back(pixel * channels);
+      multiply(c, data, part, strip, packed.as<T>(), 0, first, last, computed.as<T>());
+      put_planes(c, computed.as<const T>(), first * part.panel, channels, strip.row0, strip.row1, data.out);
+    } else {
+      locate_outputs(c, c.out_channels * c.groups, strip);
+      for (int64_t g = 0; g < c.groups; ++g)
+        multiply(c, data, part, strip, packed.as<T>(), g, first, last,
+                 data.out + g * c.out_channels + first * part.panel);
+    }
   });
 }
 
@@ -237,10 +182,17 @@ bool accepts_few(const Correlation& c, MemoryFormat, MemoryFormat out) {
 bool accepts(const Correlation&, MemoryFormat in, MemoryFormat out) {
   return in == MemoryFormat::channels_last && out == MemoryFormat::channels_last;
 }
+// Planes, turned a strip at a time: cheaper than gathering every tap, where channels fill the vectors.
+bool accepts_planes(const Correlation& c, MemoryFormat in, MemoryFormat out) {
+  constexpr int64_t kManyChannels = 48;
+  return in == MemoryFormat::contiguous && out == MemoryFormat::contiguous && c.groups == 1 && c.taps() > 1 &&
+         std::min(c.in_channels, c.out_channels) >= kManyChannels;
+}
 
 }   // namespace
 
 const CorrelationAlgorithm channels_last_few = {"channels-last-few", accepts_few, run<float>, run<double>};
 const CorrelationAlgorithm channels_last = {"channels-last", accepts, run<float>, run<double>};
+const CorrelationAlgorithm turned_strips = {"turned-strips", accepts_planes, run<float>, run<double>};
 
 }   // namespace fastconv::cpu
