@@ -35,7 +35,7 @@ Partition partition(const Correlation& c, int64_t panel) {
   part.rows = c.batch * c.h.out;
   part.panel = panel;
   part.panels = div_up(c.out_channels, panel);
-  const double worth = std::max(128.0, kChunkFlops / c.flops_per_pixel());
+  const double worth = std::max(192.0, kChunkFlops / c.flops_per_pixel());
   const int64_t pixels = std::max<int64_t>(1, int64_t(double(part.rows * c.w.out) / worth));
   part.strips = std::min(part.rows, pixels < kChunks ? pixels : round_up(pixels, kChunks));
   const double flops = c.flops_per_pixel() * double(part.rows * c.w.out);
