@@ -238,6 +238,60 @@ def test_fused_layers_equal_their_parts_bit_for_bit(activation, memory_format, d
         np.testing.assert_array_equal(p.grad.data, q.grad.data)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("memory_format", [None, "channels_last"])
+@pytest.mark.parametrize("window", [(2,), (3, 2), (3, 2, 1), (3, 1, 1, 2), (2, 3, 0, 1, True)])
+def test_pooling_after_a_convolution_equals_its_parts_bit_for_bit(window, memory_format, dtype):
+    """Also where windows overlap, and for NaN, infinity and maxima that several cells share."""
+    fc.manual_seed(2)
+    ceil_mode = window[4:] == (True,)
+    fused = nn.Sequential(
+        nn.Conv2d(3, 9, 3, padding=1, memory_format=memory_format),
+        nn.ReLU(),
+        nn.MaxPool2d(*window[:4], ceil_mode=ceil_mode),
+        nn.Conv2d(9, 5, 1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+    ).to(dtype)
+    parts = copy.deepcopy(fused)
+    images = fc.randn(3, 3, 11, 12).data.astype(dtype)
+    images[0] = np.round(images[0])
+    images[1, 0, 3, 4], images[1, 2, 7, 7], images[2, 1, 5, 5] = np.nan, np.inf, -np.inf
+    x, expected = fc.tensor(images, requires_grad=True), fc.tensor(images, requires_grad=True)
+    y, result = expected, fused(x)
+    for layer in parts:
+        expected = layer(expected)
+    assert len({*_operations(result)}) == 2
+    np.testing.assert_array_equal(result.data, expected.data)
+    grad = fc.randn(*result.shape).data.astype(dtype)
+    result.backward(grad)
+    expected.backward(grad)
+    np.testing.assert_array_equal(x.grad.data, y.grad.data)
+    for p, q in zip(fused.parameters(), parts.parameters(), strict=True):
+        np.testing.assert_array_equal(p.grad.data, q.grad.data)
+    with fc.no_grad():
+        np.testing.assert_array_equal(fused(x).data, expected.data)
+
+
+def test_only_the_pooled_map_is_kept_for_the_gradients():
+    model = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
+    x = fc.randn(4, 1, 64, 64)
+    before = fc.memory.stats()["in_use"]
+    y = model(x)
+    pooled_and_indices = y.data.size * (4 + 8)
+    assert fc.memory.stats()["in_use"] - before < 1.2 * pooled_and_indices < 4 * 4 * y.data.size
+
+
+def test_pooling_that_gives_indices_or_has_its_own_forward_is_not_fused():
+    x, layers = fc.randn(2, 3, 8, 8), (nn.Conv2d(3, 4, 3), nn.ReLU())
+    output, indices = nn.Sequential(*layers, nn.MaxPool2d(2, return_indices=True))(x)
+    np.testing.assert_array_equal(nn.Sequential(*layers, nn.MaxPool2d(2))(x).data, output.data)
+    assert indices.shape == output.shape
+    patched = nn.MaxPool2d(2)
+    patched.forward = lambda x: x * 0.0
+    assert nn.Sequential(*layers, patched)(x).shape == (2, 4, 6, 6)
+
+
 def _operations(tensor):
     node = tensor.grad_fn
     while node is not None:

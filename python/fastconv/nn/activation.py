@@ -1,21 +1,14 @@
-"""Activation layers. ``fused`` names what Conv2d and Linear can compute in their own kernel."""
+"""Activation layers."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING, ClassVar
 
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
 from fastconv.nn.module import Module
 
-if TYPE_CHECKING:
-    from fastconv.ops.types import Activation
-
 
 class ReLU(Module):
     """``max(x, 0)``."""
-
-    fused: ClassVar[Activation] = "relu"
 
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input)
@@ -24,16 +17,12 @@ class ReLU(Module):
 class Sigmoid(Module):
     """``1 / (1 + exp(-x))``."""
 
-    fused: ClassVar[Activation] = "sigmoid"
-
     def forward(self, input: Tensor) -> Tensor:
         return F.sigmoid(input)
 
 
 class Tanh(Module):
     """The hyperbolic tangent."""
-
-    fused: ClassVar[Activation] = "tanh"
 
     def forward(self, input: Tensor) -> Tensor:
         return F.tanh(input)

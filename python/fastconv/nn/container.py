@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastconv.nn.activation import ReLU, Sigmoid, Tanh
 from fastconv.nn.conv import Conv2d
 from fastconv.nn.linear import Linear
 from fastconv.nn.module import Module
+from fastconv.nn.pooling import MaxPool2d
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
+
+    from fastconv.ops.types import Activation
+
+_COMPUTING = (Conv2d, Linear)
+_ACTIVATIONS: dict[type[Module], Activation] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"}
 
 
 class Sequential(Module):
     """Layers one after another: ``Sequential(a, b)`` or ``Sequential({"first": a, "second": b})``.
 
-    A Conv2d or Linear followed by ReLU, Sigmoid or Tanh is one kernel call with the same result.
+    A Conv2d or Linear followed by ReLU, Sigmoid or Tanh is one kernel call with the same result;
+    after Conv2d and ReLU a MaxPool2d joins them, and only its result is kept for the gradients.
     """
 
     def __init__(self, *layers: Any) -> None:
@@ -56,31 +66,40 @@ class Sequential(Module):
         return items[index][1]
 
     def forward(self, input: Any) -> Any:
-        layers = list(self.children())
-        i = 0
-        while i < len(layers):
+        layers = [value for value in self.__dict__.values() if isinstance(value, Module)]
+        i, count = 0, len(layers)
+        while i < count:
             layer = layers[i]
-            activation = _fused(layer, layers[i + 1]) if i + 1 < len(layers) else None
+            i += 1
+            activation = _fused(layer, layers[i]) if i < count else None
             if activation is None:
                 input = layer(input)
+                continue
+            i += 1
+            pool = layers[i] if i < count else None
+            if activation == "relu" and type(layer) is Conv2d and _poolable(pool):
+                input = layer(input, activation=activation, pooling=pool.window)
                 i += 1
             else:
                 input = layer(input, activation=activation)
-                i += 2
         return input
 
 
-def _fused(layer: Module, activation: Module) -> str | None:
+def _fused(layer: Module, activation: Module) -> Activation | None:
     """The activation's name if the layer can compute it, else None.
 
     Only fastconv's own layers: a subclass or an instance may have a ``forward`` of its own.
     """
     if (
-        type(layer) in (Conv2d, Linear)
-        and isinstance(activation, (ReLU, Sigmoid, Tanh))
-        and type(activation) in (ReLU, Sigmoid, Tanh)
+        type(layer) in _COMPUTING
+        and type(activation) in _ACTIVATIONS
         and "forward" not in layer.__dict__
         and "forward" not in activation.__dict__
     ):
-        return activation.fused
+        return _ACTIVATIONS[type(activation)]
     return None
+
+
+def _poolable(pool: Module | None) -> TypeGuard[MaxPool2d]:
+    """Whether a convolution can be told to pool, too: the indices are not asked for."""
+    return type(pool) is MaxPool2d and not pool.return_indices and "forward" not in pool.__dict__

@@ -12,6 +12,7 @@ from fastconv.nn import functional as F
 from fastconv.nn import init
 from fastconv.nn.arguments import integer, pair
 from fastconv.nn.arguments import padding as padding_of
+from fastconv.nn.fused import conv2d_relu_max_pool2d
 from fastconv.nn.module import MEMORY_FORMATS, Module, Parameter
 
 if TYPE_CHECKING:
@@ -80,8 +81,21 @@ class Conv2d(Module):
         if self.bias is not None:
             init.uniform_(self.bias, -bound, bound)
 
-    def forward(self, input: Tensor, activation: Activation | None = None) -> Tensor:
-        """The convolution; ``activation`` is computed in the same kernel."""
+    def forward(
+        self,
+        input: Tensor,
+        activation: Activation | None = None,
+        pooling: tuple[Any, Any, Any, Any, bool] | None = None,
+    ) -> Tensor:
+        """The convolution; ``activation`` is computed in the same kernel.
+
+        pooling: the arguments of a max pooling that follows "relu" in the same operation.
+        """
+        if pooling is not None:
+            convolution = (self.stride, self.padding, self.dilation, self.groups)
+            return conv2d_relu_max_pool2d(
+                input, self.weight, self.bias, convolution, pooling, self.memory_format
+            )
         return F.conv2d(
             input,
             self.weight,

@@ -38,15 +38,12 @@ class MaxPool2d(Module):
         pair("MaxPool2d", "dilation", dilation)
 
     def forward(self, input: Tensor) -> Any:
-        return F.max_pool2d(
-            input,
-            self.kernel_size,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.ceil_mode,
-            self.return_indices,
-        )
+        return F.max_pool2d(input, *self.window, self.return_indices)
+
+    @property
+    def window(self) -> tuple[Any, Any, Any, Any, bool]:
+        """kernel_size, stride, padding, dilation, ceil_mode: as ``F.max_pool2d`` takes them."""
+        return self.kernel_size, self.stride, self.padding, self.dilation, self.ceil_mode
 
     def extra_repr(self) -> str:
         return (

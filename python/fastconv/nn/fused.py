@@ -1,0 +1,172 @@
+"""Convolution and linear layers as functions of tensors, with what follows them in one operation:
+an activation in the same kernel, and pooling before anything is kept for the backward pass."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastconv import ops
+from fastconv.autograd.engine import Backward, recording
+from fastconv.autograd.tensor import Tensor, record
+from fastconv.config import algorithm, chosen_algorithm
+
+if TYPE_CHECKING:
+    from fastconv.ops.types import Activation, MemoryFormat
+
+_ACTIVATION_BACKWARD = {
+    "relu": ops.relu_backward,
+    "sigmoid": ops.sigmoid_backward,
+    "tanh": ops.tanh_backward,
+}
+
+
+def array_of(operation: str, name: str, x: Any) -> Any:
+    if isinstance(x, Tensor):
+        return x._data
+    raise TypeError(
+        f"{operation}: {name} must be a Tensor, got {type(x).__name__} "
+        f"(fastconv.ops.{operation} takes arrays)"
+    )
+
+
+def _keep(
+    needs: tuple[bool, ...], activation: Activation | None, input: Tensor, weight: Tensor, y: Any
+) -> tuple[Any, Any, Any, list[tuple[str, Any]]]:
+    """The weight for the gradient of the input, the input for that of the weight, the output for
+    the activation's, each only if needed; and the labels of those."""
+    kept: list[tuple[str, Any]] = []
+    w = x = None
+    if needs[0]:
+        w = weight._data
+        kept.append(("weight", weight))
+    if needs[1]:
+        x = input._data
+        kept.append(("input", input))
+    if activation is None:
+        return w, x, None, kept
+    kept.append(("output", None))
+    return w, x, y, kept
+
+
+def _conv_gradients(problem: Any, needs: tuple[bool, ...], kept_w: Any, kept_x: Any) -> Backward:
+    """From the gradient at a convolution's own output to those of its input, weight and bias."""
+    chosen = chosen_algorithm(None)
+
+    def gradients(grad: Any) -> Any:
+        dx = dw = db = None
+        with algorithm(chosen):
+            if needs[0]:
+                dx = ops.conv_backward_input(problem, grad, kept_w)
+            if needs[1]:
+                dw, db = ops.conv_backward_weight(problem, grad, kept_x, bias=needs[2])
+            elif needs[2]:
+                db = np.sum(grad, axis=(0, 2, 3))
+        return dx, dw, db
+
+    return gradients
+
+
+def conv2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    *,
+    activation: Activation | None = None,
+    memory_format: MemoryFormat | None = None,
+) -> Tensor:
+    """2-D cross-correlation, input (N, C, H, W), weight (K, C/groups, R, S), bias (K,).
+
+    activation: None, "relu", "sigmoid" or "tanh", applied to the result in the same kernel.
+    memory_format: how the result lies, "contiguous" or "channels_last"; None: as the input.
+    Its backward pass keeps to the algorithm set in this call (``with algorithm(...)``).
+    """
+    x, w = array_of("conv2d", "input", input), array_of("conv2d", "weight", weight)
+    b = None if bias is None else array_of("conv2d", "bias", bias)
+    problem = ops.conv_problem(x.shape, w.shape, stride, padding, dilation, groups)
+    y = ops.conv_forward(problem, x, w, b, activation=activation, memory_format=memory_format)
+    needs = recording(input, weight, bias)
+    if needs is None:
+        return Tensor(y)
+    kept_w, kept_x, kept_y, kept = _keep(needs, activation, input, weight, y)
+
+    gradients = _conv_gradients(problem, needs, kept_w, kept_x)
+
+    def backward(grad: Any) -> Any:
+        if activation is not None:
+            grad = _ACTIVATION_BACKWARD[activation](grad, kept_y)
+        return gradients(grad)
+
+    return record("conv2d", y, (input, weight, bias), backward, kept)
+
+
+def conv2d_relu_max_pool2d(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    convolution: tuple[Any, Any, Any, int],
+    pooling: tuple[Any, Any, Any, Any, bool],
+    memory_format: MemoryFormat | None = None,
+) -> Tensor:
+    """``max_pool2d(relu(conv2d(...)))``, results and gradients to the last bit.
+
+    convolution: stride, padding, dilation, groups. pooling: kernel_size, stride, padding,
+    dilation, ceil_mode. Kept is the pooled map alone: where its value is 0, ReLU stops the gradient
+    of all windows that chose it, and so it may do before they are added up.
+    """
+    x, w = array_of("conv2d", "input", input), array_of("conv2d", "weight", weight)
+    b = None if bias is None else array_of("conv2d", "bias", bias)
+    problem = ops.conv_problem(x.shape, w.shape, *convolution)
+    y = ops.conv_forward(problem, x, w, b, activation="relu", memory_format=memory_format)
+    needs = recording(input, weight, bias)
+    if needs is None:
+        return Tensor(ops.max_pool2d(y, *pooling, return_indices=False))
+    shape = y.shape
+    pooled, indices = ops.max_pool2d(y, *pooling)
+    kept_w, kept_x, _, kept = _keep(needs, "relu", input, weight, pooled)
+    gradients = _conv_gradients(problem, needs, kept_w, kept_x)
+
+    def backward(grad: Any) -> Any:
+        grad = ops.relu_backward(grad, pooled)
+        return gradients(ops.max_pool2d_backward(grad, indices, shape))
+
+    return record("conv2d_relu_max_pool2d", pooled, (input, weight, bias), backward, kept)
+
+
+def linear(
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    *,
+    activation: Activation | None = None,
+) -> Tensor:
+    """``input @ weight.T + bias``: input (..., in), weight (out, in), bias (out,).
+
+    activation: None, "relu", "sigmoid" or "tanh", applied to the result in the same kernel.
+    """
+    x, w = array_of("linear", "input", input), array_of("linear", "weight", weight)
+    b = None if bias is None else array_of("linear", "bias", bias)
+    y = ops.linear(x, w, b, activation=activation)
+    needs = recording(input, weight, bias)
+    if needs is None:
+        return Tensor(y)
+    kept_w, kept_x, kept_y, kept = _keep(needs, activation, input, weight, y)
+
+    def backward(grad: Any) -> Any:
+        dx = dw = db = None
+        if activation is not None:
+            grad = _ACTIVATION_BACKWARD[activation](grad, kept_y)
+        if needs[0]:
+            dx = ops.linear_backward_input(grad, kept_w)
+        if needs[1]:
+            dw, db = ops.linear_backward_weight(grad, kept_x, bias=needs[2])
+        elif needs[2]:
+            db = np.sum(grad, axis=tuple(range(grad.ndim - 1)))
+        return dx, dw, db
+
+    return record("linear", y, (input, weight, bias), backward, kept)
