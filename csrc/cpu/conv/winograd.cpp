@@ -17,7 +17,7 @@ namespace fastconv::cpu {
 namespace {
 
 constexpr int64_t kTaps = 9;
-constexpr int64_t kBlockTiles = 48;     // eight register tiles
+constexpr int64_t kBlockTiles = 30;     // five register tiles
 constexpr int64_t kChannelBlock = 64;   // of a weight transformed on the way
 
 struct Panel {

@@ -14,9 +14,10 @@ namespace {
 
 constexpr int64_t kTaps = 9;
 constexpr int64_t kBlockTiles = 48;
-constexpr int64_t kRows = 48;              // input channels a task: eight register tiles
-constexpr int64_t kStageBytes = 8 << 20;   // of transformed tiles
-constexpr int64_t kSumRows = 4096;         // pixels a partial sum of the bias gradient
+constexpr int64_t kRows = 64;               // input channels a task: their sums with a panel fit an L2
+constexpr int64_t kStageBytes = 16 << 20;   // of transformed tiles
+constexpr int64_t kMostChunks = 8;          // each adds to sums of its own
+constexpr int64_t kSumRows = 4096;          // pixels a partial sum of the bias gradient
 
 // How the work is cut, from the problem alone.
 struct Partition {
@@ -35,8 +36,8 @@ Partition partition(const Correlation& c, const TileGrid& grid, int64_t blocks) 
   part.slices = div_up(c.in_channels, kRows);
   const int64_t tile_bytes = grid.products() * c.groups * (c.in_channels + c.out_channels) * int64_t(sizeof(T));
   part.stage = std::clamp<int64_t>(kStageBytes / (tile_bytes * kBlockTiles), 3, std::max<int64_t>(3, blocks));
-  part.chunks =
-      std::clamp<int64_t>(kChunks / (c.groups * part.panels * part.slices), 1, std::min(part.stage, blocks));
+  part.chunks = std::clamp<int64_t>(kMostChunks / (c.groups * part.panels * part.slices), 1,
+                                    std::min(part.stage, blocks));
   return part;
 }
 
