@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import fastconv
-from fastconv import memory, ops
+from fastconv import memory, models, ops, optim
+from fastconv.nn import functional as F
 
 f32 = np.float32
 
@@ -62,6 +63,28 @@ def test_a_loop_reaches_a_state_without_fresh_memory():
         cached = memory.stats()["cached"]
         assert fresh_blocks(20) == 0
         assert memory.stats()["cached"] == cached
+
+
+@pytest.mark.parametrize("memory_format", ["contiguous", "channels_last"])
+def test_a_training_loop_of_layers_reaches_it_too(memory_format):
+    """Forward, loss, backward and optimizer of a network; the loop holds on to its last loss."""
+    model = models.lenet5().to(memory_format=memory_format)
+    optimizer = optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    x, target = fastconv.randn(8, 1, 28, 28), fastconv.tensor(np.arange(8))
+
+    def fresh(steps):
+        before = memory.stats()
+        for _ in range(steps):
+            loss = F.cross_entropy(model(x), target)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        after = memory.stats()
+        return after["allocations"] - after["reused"] - before["allocations"] + before["reused"]
+
+    with fastconv.threads(1):
+        assert fresh(3) > 0
+        assert fresh(20) == 0
 
 
 def test_threads_add_their_workspaces_and_no_more():

@@ -52,10 +52,8 @@ def run(args: argparse.Namespace) -> int:
         done = []
         with contextlib.suppress(KeyboardInterrupt):  # what was measured is still reported
             for subject in rows.subjects(descriptors, options):
-                if args.scaling:
-                    done.append(rows.scaled(subject, options))
-                else:
-                    done.append(rows.measured(subject, options, limits))
+                measure = rows.scaled if args.scaling else rows.measured
+                done.append(measure(subject, options, limits))
                 table.row(done[-1])
         table.end(done)
         if args.json:

@@ -159,7 +159,7 @@ def _memory(subject: Subject, peer_layout: str | None) -> Row:
     return {**row, "memory_ratio": row["peak"] / row["peer_peak"]}
 
 
-def scaled(subject: Subject, options: Options) -> Row:
+def scaled(subject: Subject, options: Options, _: Ceilings) -> Row:
     """The row's time on 1, 2, 4 ... and all threads."""
     most = get_num_threads()
     counts = sorted({most, *(2**i for i in range(most.bit_length()))} - {0})

@@ -126,8 +126,7 @@ def conv2d_relu_max_pool2d(
     needs = recording(input, weight, bias)
     if needs is None:
         return Tensor(ops.max_pool2d(y, *pooling, return_indices=False))
-    shape = y.shape
-    pooled, indices = ops.max_pool2d(y, *pooling)
+    (pooled, indices), shape = ops.max_pool2d(y, *pooling), y.shape
     kept_w, kept_x, _, kept = _keep(needs, "relu", input, weight, pooled)
     gradients = _conv_gradients(problem, needs, kept_w, kept_x)
 
