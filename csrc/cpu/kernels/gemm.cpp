@@ -40,8 +40,11 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i) a[i] = run.rows[m + i] + run.offset;
     ptrdiff_t at = 0;
+    // Neighbouring rows share lines; far steps outrun the hardware's prefetching.
+    const ptrdiff_t ahead = args.step > 1 ? 16 * args.step : 0;
     for (int64_t p = 0; p < run.length; ++p, at += args.step, b += NV * lanes) {
       Vec<T> bv[NV];
+      if (ahead) __builtin_prefetch(a[MR - 1] + at + ahead);
       for (int j = 0; j < NV; ++j) bv[j] = load(b + j * lanes);
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i) {
