@@ -16,7 +16,7 @@ const CorrelationAlgorithm* const winograds[] = {&winograd_4x4, &winograd_2x2};
 const CorrelationAlgorithm* const correlations[] = {&channels_last_few, &channels_last, &turned_strips,
                                                     &planar_direct, &planar_gemm};
 const WeightGradientAlgorithm* const winograd_gradients[] = {&winograd_weight_4x4, &winograd_weight_2x2};
-const WeightGradientAlgorithm* const weight_gradients[] = {&weight_dot, &weight_gemm};
+const WeightGradientAlgorithm* const weight_gradients[] = {&weight_dot, &weight_rows, &weight_gemm};
 
 constexpr int64_t kFewOutputs = 8;   // half a vector
 
@@ -112,14 +112,21 @@ void correlate(const std::vector<Correlation>& parts, bool complete, Algorithm a
                    out.elements() / (out.shape[0] * out.shape[1]));
 }
 
-// Groups of few channels leave vectors of channels empty too: their gradient is computed from planes.
-bool in_planes(const Correlation& c) { return c.groups > 1 && c.out_channels <= kFewOutputs; }
+// Few output channels (of a group) leave vectors of them empty in the weight gradient too, unless a
+// channels-last input can fill them.
+MemoryFormat gradient_format(const Correlation& c, MemoryFormat grad, MemoryFormat x) {
+  const bool planes = c.out_channels <= kFewOutputs && (c.groups > 1 || x == MemoryFormat::contiguous);
+  return planes ? MemoryFormat::contiguous : grad;
+}
+MemoryFormat input_format(const Correlation& c, MemoryFormat x) {
+  return c.groups > 1 && c.out_channels <= kFewOutputs ? MemoryFormat::contiguous : x;
+}
 
 template <class T>
 void backward_weight(const Correlation& c, Algorithm algorithm, const View& grad, const View& x, const View& dw,
                      const View* db) {
-  const MemoryFormat grad_format = in_planes(c) ? MemoryFormat::contiguous : grad.format;
-  const MemoryFormat x_format = in_planes(c) ? MemoryFormat::contiguous : x.format;
+  const MemoryFormat grad_format = gradient_format(c, grad.format, x.format);
+  const MemoryFormat x_format = input_format(c, x.format);
   const Formatted<T> grad_source(grad, grad_format), x_source(x, x_format);
   const WeightGradientData<T> data = {grad_source.data(), grad_format, x_source.data(),
                                       x_format,           dw.as<T>(),  db ? db->as<T>() : nullptr};
@@ -138,8 +145,7 @@ const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm
     return choose(forward_correlation(problem), algorithm, source, result).algorithm->name;
   if (pass == Pass::backward_weight) {
     const Correlation c = forward_correlation(problem);
-    if (in_planes(c)) source = result = MemoryFormat::contiguous;
-    return choose_gradient(c, algorithm, source, result).name;
+    return choose_gradient(c, algorithm, gradient_format(c, source, result), input_format(c, result)).name;
   }
   const std::vector<Correlation> parts = backward_correlations(problem).parts;
   if (parts.empty()) return "zero";   // no output reads the input

@@ -94,6 +94,7 @@ struct WeightGradientAlgorithm {
 extern const WeightGradientAlgorithm winograd_weight_4x4;   // winograd_weight.cpp
 extern const WeightGradientAlgorithm winograd_weight_2x2;
 extern const WeightGradientAlgorithm weight_dot;    // weight_dot.cpp
+extern const WeightGradientAlgorithm weight_rows;   // weight_rows.cpp
 extern const WeightGradientAlgorithm weight_gemm;   // weight_gemm.cpp
 
 // Copies an (N, C, H, W) array from `from_format` into the other memory format.
