@@ -70,7 +70,7 @@ NETWORKS = {
     "train:cifar-n64": Network(_cifar, (64, 3, 32, 32), 10),
     "train:vgg-n32": Network(_vgg, (32, 3, 32, 32), 10, "channels_last"),
     "infer:lenet5-n1": Network(_lenet5, (1, 1, 28, 28), 10),
-    "infer:resnet18-n1": Network(_resnet18, (1, 3, 224, 224), 1000, "channels_last"),
+    "infer:resnet18-n1": Network(_resnet18, (1, 3, 224, 224), 1000),
     "busy:lenet5-n64": Network(_lenet5, (64, 1, 28, 28), 10),
 }
 NETWORK_SETS = {

@@ -78,10 +78,10 @@ class Sequential(Module):
             i += 1
             pool = layers[i] if i < count else None
             if activation == "relu" and type(layer) is Conv2d and _poolable(pool):
-                input = layer(input, activation=activation, pooling=pool.window)
+                input = layer(input, activation, pool.window)
                 i += 1
             else:
-                input = layer(input, activation=activation)
+                input = layer(input, activation)
         return input
 
 

@@ -31,6 +31,15 @@ def array_of(operation: str, name: str, x: Any) -> Any:
     )
 
 
+def _arrays(operation: str, input: Any, weight: Any, bias: Any) -> tuple[Any, Any, Any]:
+    try:
+        return input._data, weight._data, None if bias is None else bias._data
+    except AttributeError:
+        for name, x in (("input", input), ("weight", weight), ("bias", bias)):
+            array_of(operation, name, x)
+        raise
+
+
 def _keep(
     needs: tuple[bool, ...], activation: Activation | None, input: Tensor, weight: Tensor, y: Any
 ) -> tuple[Any, Any, Any, list[tuple[str, Any]]]:
@@ -86,8 +95,7 @@ def conv2d(
     memory_format: how the result lies, "contiguous" or "channels_last"; None: as the input.
     Its backward pass keeps to the algorithm set in this call (``with algorithm(...)``).
     """
-    x, w = array_of("conv2d", "input", input), array_of("conv2d", "weight", weight)
-    b = None if bias is None else array_of("conv2d", "bias", bias)
+    x, w, b = _arrays("conv2d", input, weight, bias)
     problem = ops.conv_problem(x.shape, w.shape, stride, padding, dilation, groups)
     y = ops.conv_forward(problem, x, w, b, activation=activation, memory_format=memory_format)
     needs = recording(input, weight, bias)
@@ -119,8 +127,7 @@ def conv2d_relu_max_pool2d(
     dilation, ceil_mode. Kept is the pooled map alone: where its value is 0, ReLU stops the gradient
     of all windows that chose it, and so it may do before they are added up.
     """
-    x, w = array_of("conv2d", "input", input), array_of("conv2d", "weight", weight)
-    b = None if bias is None else array_of("conv2d", "bias", bias)
+    x, w, b = _arrays("conv2d", input, weight, bias)
     problem = ops.conv_problem(x.shape, w.shape, *convolution)
     y = ops.conv_forward(problem, x, w, b, activation="relu", memory_format=memory_format)
     needs = recording(input, weight, bias)
@@ -148,8 +155,7 @@ def linear(
 
     activation: None, "relu", "sigmoid" or "tanh", applied to the result in the same kernel.
     """
-    x, w = array_of("linear", "input", input), array_of("linear", "weight", weight)
-    b = None if bias is None else array_of("linear", "bias", bias)
+    x, w, b = _arrays("linear", input, weight, bias)
     y = ops.linear(x, w, b, activation=activation)
     needs = recording(input, weight, bias)
     if needs is None:
