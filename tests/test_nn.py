@@ -273,6 +273,20 @@ def test_pooling_after_a_convolution_equals_its_parts_bit_for_bit(window, memory
         np.testing.assert_array_equal(fused(x).data, expected.data)
 
 
+@pytest.mark.parametrize("place", range(3))
+def test_layers_refuse_what_only_looks_like_a_tensor(place):
+    """A masked array has a ``_data``, too."""
+    for function, shapes in (
+        (F.conv2d, [(1, 2, 5, 5), (3, 2, 3, 3), (3,)]),
+        (F.linear, [(4, 5), (3, 5), (3,)]),
+    ):
+        arguments = [fc.randn(*shape) for shape in shapes]
+        arguments[place] = np.ma.ones(shapes[place], np.float32)
+        name = ("input", "weight", "bias")[place]
+        with pytest.raises(TypeError, match=f"{function.__name__}: {name} must be a Tensor"):
+            function(*arguments)
+
+
 def test_only_the_pooled_map_is_kept_for_the_gradients():
     model = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
     x = fc.randn(4, 1, 64, 64)

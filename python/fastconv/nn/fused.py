@@ -32,12 +32,11 @@ def array_of(operation: str, name: str, x: Any) -> Any:
 
 
 def _arrays(operation: str, input: Any, weight: Any, bias: Any) -> tuple[Any, Any, Any]:
-    try:
-        return input._data, weight._data, None if bias is None else bias._data
-    except AttributeError:
-        for name, x in (("input", input), ("weight", weight), ("bias", bias)):
-            array_of(operation, name, x)
-        raise
+    if not (isinstance(input, Tensor) and isinstance(weight, Tensor)):
+        array_of(operation, "input", input)
+        array_of(operation, "weight", weight)
+    b = None if bias is None else array_of(operation, "bias", bias)
+    return input._data, weight._data, b
 
 
 def _keep(
@@ -102,7 +101,6 @@ def conv2d(
     if needs is None:
         return Tensor(y)
     kept_w, kept_x, kept_y, kept = _keep(needs, activation, input, weight, y)
-
     gradients = _conv_gradients(problem, needs, kept_w, kept_x)
 
     def backward(grad: Any) -> Any:
