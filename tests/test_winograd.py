@@ -36,7 +36,7 @@ SMALL_TILES = [
     (descriptor, pass_name)
     for descriptor in descriptor_set("winograd")
     for pass_name in PASSES
-    if variant(parse_descriptor(descriptor), pass_name) == "winograd-2x2"
+    if variant(parse_descriptor(descriptor), pass_name) == "winograd-2x2-3x3"
 ]
 
 
@@ -112,7 +112,9 @@ def test_chosen_where_it_pays():
         "n8c128h28k256r3sh2p1": False,
         "n8c64h56k64r1": False,
         "n2c64h30k64r3dh2p2": False,
-        "n64c16h16k20r5p2": False,
+        "n16c96h27k256r5p2": True,
+        "n64c6h14k16r5": False,
+        "n2c32h30k32r3s5p1": False,
     }.items():
         problem = parse_descriptor(descriptor)
         for pass_name in PASSES:
@@ -124,8 +126,8 @@ def test_chosen_where_it_pays():
 
 
 def test_other_kernels_are_refused():
-    x, weight = normal((1, 3, 9, 9), 1), normal((4, 3, 5, 5), 2)
-    message = 'conv2d: algorithm "winograd" has no implementation for n1c3h9k4r5 on cpu'
+    x, weight = normal((1, 3, 9, 9), 1), normal((4, 3, 7, 7), 2)
+    message = 'conv2d: algorithm "winograd" has no implementation for n1c3h9k4r7 on cpu'
     with pytest.raises(ValueError, match=message), fastconv.algorithm("winograd"):
         ops.conv2d(x, weight)
     strided = normal((4, 3, 3, 3), 3)

@@ -12,10 +12,11 @@ namespace fastconv::cpu {
 namespace {
 
 // The first that accepts runs. Of the direct ones the last of each memory format accepts everything.
-const CorrelationAlgorithm* const winograds[] = {&winograd_4x4, &winograd_2x2};
+const CorrelationAlgorithm* const winograds[] = {&winograd_2x2_3x3, &winograd_4x4_3x3, &winograd_2x2_5x5};
 const CorrelationAlgorithm* const correlations[] = {&channels_last_few, &channels_last, &turned_strips,
                                                     &planar_direct, &planar_gemm};
-const WeightGradientAlgorithm* const winograd_gradients[] = {&winograd_weight_4x4, &winograd_weight_2x2};
+const WeightGradientAlgorithm* const winograd_gradients[] = {&winograd_weight_2x2_3x3, &winograd_weight_4x4_3x3,
+                                                             &winograd_weight_2x2_5x5};
 const WeightGradientAlgorithm* const weight_gradients[] = {&weight_dot, &weight_rows, &weight_gemm};
 
 constexpr int64_t kFewOutputs = 8;   // half a vector
@@ -39,7 +40,7 @@ bool by_winograd(Algorithm algorithm, bool pays) {
 }
 
 Choice choose(const Correlation& c, Algorithm algorithm, MemoryFormat in, MemoryFormat out) {
-  if (by_winograd(algorithm, winograd_pays(c))) return {find(winograds, c, in, out), in, out};
+  if (by_winograd(algorithm, winograd_pays(c, out))) return {find(winograds, c, in, out), in, out};
   // Channels last, few output channels (of a group) would leave most of each vector empty; in planes pixels
   // fill it.
   if (c.out_channels <= kFewOutputs) out = MemoryFormat::contiguous;
@@ -58,7 +59,7 @@ void require(const ConvProblem& problem, Algorithm algorithm) {
     throw std::invalid_argument("convolution: 3 spatial dimensions have no CPU implementation");
   if (algorithm == Algorithm::winograd && !winograd_possible(forward_correlation(problem)))
     throw std::invalid_argument(
-        "convolution: algorithm \"winograd\" is for 3x3 kernels of stride and dilation 1");
+        "convolution: algorithm \"winograd\" is for kernels of 3x3 and 5x5 of stride and dilation 1");
 }
 
 // Algorithms of both kinds have a function each for float and double.

@@ -67,8 +67,9 @@ struct CorrelationAlgorithm {
   void (*run_float)(const Correlation&, const CorrelationData<float>&);
   void (*run_double)(const Correlation&, const CorrelationData<double>&);
 };
-extern const CorrelationAlgorithm winograd_4x4;   // winograd.cpp
-extern const CorrelationAlgorithm winograd_2x2;
+extern const CorrelationAlgorithm winograd_2x2_3x3;   // winograd.cpp
+extern const CorrelationAlgorithm winograd_4x4_3x3;
+extern const CorrelationAlgorithm winograd_2x2_5x5;
 extern const CorrelationAlgorithm channels_last_few;   // channels_last.cpp
 extern const CorrelationAlgorithm channels_last;
 extern const CorrelationAlgorithm turned_strips;
@@ -91,8 +92,9 @@ struct WeightGradientAlgorithm {
   void (*run_float)(const Correlation&, const WeightGradientData<float>&);
   void (*run_double)(const Correlation&, const WeightGradientData<double>&);
 };
-extern const WeightGradientAlgorithm winograd_weight_4x4;   // winograd_weight.cpp
-extern const WeightGradientAlgorithm winograd_weight_2x2;
+extern const WeightGradientAlgorithm winograd_weight_2x2_3x3;   // winograd_weight.cpp
+extern const WeightGradientAlgorithm winograd_weight_4x4_3x3;
+extern const WeightGradientAlgorithm winograd_weight_2x2_5x5;
 extern const WeightGradientAlgorithm weight_dot;    // weight_dot.cpp
 extern const WeightGradientAlgorithm weight_rows;   // weight_rows.cpp
 extern const WeightGradientAlgorithm weight_gemm;   // weight_gemm.cpp

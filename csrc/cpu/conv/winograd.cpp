@@ -1,5 +1,5 @@
-// Winograd's F(m x m, 3 x 3), forward and backward-input: tiles of the input and the weight are transformed, a
-// matrix product for each of the (m+2)^2 entries sums over the input channels, and the products are
+// Winograd's F(m x m, r x r), forward and backward-input: tiles of the input and the weight are transformed, a
+// matrix product for each of the (m+r-1)^2 entries sums over the input channels, and the products are
 // transformed back into tiles of m x m outputs.
 //
 // The smaller of the two sides is kept: where there are more tiles than output channels, the transformed weight
@@ -16,7 +16,7 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kTaps = 9;
+constexpr int64_t kMostTaps = 25;
 constexpr int64_t kBlockTiles = 30;     // five register tiles
 constexpr int64_t kChannelBlock = 64;   // of a weight transformed on the way
 
@@ -34,22 +34,23 @@ Panel panel_of(const Correlation& c, int64_t index, int64_t widest, int64_t lane
 template <class T>
 void transform_weight(const Correlation& c, const T* weight, const Panel& panel, int64_t begin, int64_t end,
                       WinogradTransform<T> transform, const Products<T>& to) {
-  const int64_t rows = (end - begin) * kTaps;
+  const int64_t kernel = c.taps(), rows = (end - begin) * kernel;
   const memory::Buffer copy(size_t(rows * panel.padded) * sizeof(T));
   T* taps = copy.as<T>();   // [input channel][tap][output channel]
   if (panel.padded > panel.width) std::memset(taps, 0, size_t(rows * panel.padded) * sizeof(T));
   const T* from = weight + panel.group * c.weight_group + panel.first * c.weight_out + begin * c.weight_in;
   const auto& pack = kernels<T>().pack;
-  if (c.weight_in == kTaps)
+  if (c.weight_in == kernel)
     pack.transpose(from, c.weight_out, taps, panel.padded, panel.width, rows);
   else
     for (int64_t i = 0; i < end - begin; ++i)
-      pack.transpose(from + i * c.weight_in, c.weight_out, taps + i * kTaps * panel.padded, panel.padded,
-                     panel.width, kTaps);
-  const T* cells[kTaps];
+      pack.transpose(from + i * c.weight_in, c.weight_out, taps + i * kernel * panel.padded, panel.padded,
+                     panel.width, kernel);
+  const T* cells[kMostTaps];
   for (int64_t i = 0; i < end - begin; ++i) {
-    for (int64_t t = 0; t < kTaps; ++t)
-      cells[t] = taps + (i * kTaps + c.weight_base + t / 3 * c.weight_h + t % 3 * c.weight_w) * panel.padded;
+    for (int64_t t = 0; t < kernel; ++t)
+      cells[t] = taps + (i * kernel + c.weight_base + t / c.w.taps * c.weight_h + t % c.w.taps * c.weight_w) *
+                            panel.padded;
     transform(cells, panel.padded, to.data + i * to.pitch, to.stride);
   }
 }
@@ -99,7 +100,7 @@ double product_flops(const Correlation& c, const TileGrid& grid, int64_t tiles, 
 template <class T>
 void run_by_blocks(const Correlation& c, const CorrelationData<T>& data, const TileGrid& grid) {
   const auto& gemm = kernels<T>().gemm;
-  const WinogradKernels<T>& transforms = winograd_kernels<T>(grid.m);
+  const WinogradKernels<T>& transforms = winograd_kernels<T>(grid);
   const int64_t widest = gemm.lanes * gemm.vectors, panels = div_up(c.out_channels, widest);
   const int64_t entries = grid.products(), part = entries * Products<T>::stride_of(c.in_channels, widest);
   const memory::Buffer weights(size_t(c.groups * panels * part) * sizeof(T));
@@ -126,7 +127,7 @@ void run_by_blocks(const Correlation& c, const CorrelationData<T>& data, const T
     const memory::Buffer input_buffer(Products<T>::bytes(entries, tiles, pitch));
     const memory::Buffer product_buffer(Products<T>::bytes(entries, tiles, widest));
     const Products<T> input(input_buffer.as<T>(), tiles, pitch);
-    read_tiles(grid, block, input_of(c, data, g), {grid.m + 2, c.h.first, c.w.first}, transforms.input, input);
+    read_tiles(grid, block, input_of(c, data, g), {grid.edge(), c.h.first, c.w.first}, transforms.input, input);
     for (int64_t j = 0; j < panels; ++j) {
       const Panel panel = panel_of(c, g * panels + j, widest, gemm.lanes);
       const Products<T> products(product_buffer.as<T>(), tiles, panel.padded);
@@ -141,7 +142,7 @@ void run_by_blocks(const Correlation& c, const CorrelationData<T>& data, const T
 template <class T>
 void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const TileGrid& grid) {
   const auto& gemm = kernels<T>().gemm;
-  const WinogradKernels<T>& transforms = winograd_kernels<T>(grid.m);
+  const WinogradKernels<T>& transforms = winograd_kernels<T>(grid);
   const int64_t widest = gemm.lanes * gemm.vectors, panels = div_up(c.out_channels, widest);
   const int64_t entries = grid.products(), pitch = round_up(c.in_channels, gemm.lanes) + gemm.lanes;
   const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, kBlockTiles);
@@ -156,7 +157,7 @@ void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const T
                  [&](int64_t task) {
                    const int64_t g = task % c.groups;
                    const TileBlock& block = blocks[size_t(task / c.groups)];
-                   read_tiles(grid, block, input_of(c, data, g), {grid.m + 2, c.h.first, c.w.first},
+                   read_tiles(grid, block, input_of(c, data, g), {grid.edge(), c.h.first, c.w.first},
                               transforms.input, input_from(g, block.first));
                  });
 
@@ -184,20 +185,21 @@ void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const T
   });
 }
 
-template <class T, int m>
+template <class T>
 void run(const Correlation& c, const CorrelationData<T>& data) {
-  const TileGrid grid = tile_grid(c, m);
+  const TileGrid grid = tile_grid(c, winograd_tile(c));
   (grid.all >= c.out_channels ? run_by_blocks<T> : run_by_panels<T>)(c, data, grid);
 }
 
-template <int m>
+template <int m, int r>
 bool accepts(const Correlation& c, MemoryFormat, MemoryFormat) {
-  return winograd_possible(c) && winograd_tile(c) == m;
+  return winograd_possible(c) && c.h.taps == r && winograd_tile(c) == m;
 }
 
 }   // namespace
 
-const CorrelationAlgorithm winograd_4x4 = {"winograd-4x4", accepts<4>, run<float, 4>, run<double, 4>};
-const CorrelationAlgorithm winograd_2x2 = {"winograd-2x2", accepts<2>, run<float, 2>, run<double, 2>};
+const CorrelationAlgorithm winograd_2x2_3x3 = {"winograd-2x2-3x3", accepts<2, 3>, run<float>, run<double>};
+const CorrelationAlgorithm winograd_4x4_3x3 = {"winograd-4x4-3x3", accepts<4, 3>, run<float>, run<double>};
+const CorrelationAlgorithm winograd_2x2_5x5 = {"winograd-2x2-5x5", accepts<2, 5>, run<float>, run<double>};
 
 }   // namespace fastconv::cpu

@@ -11,6 +11,7 @@ namespace fastconv::cpu {
 namespace {
 
 constexpr int64_t kMostCells = 36;
+constexpr int64_t kLanes = 16;   // of the widest vectors: choices do not depend on the machine
 
 // The part of one image that a block covers: its tile rows [row0, row1), and where they are in the block.
 struct Stretch {
@@ -67,7 +68,7 @@ T* first_plane(const Channels<T>& array, int64_t image) {
 
 TileGrid tile_grid(const Correlation& c, int64_t m) {
   const int64_t rows = div_up(c.h.out, m), columns = div_up(c.w.out, m);
-  return {m, rows, columns, c.batch * rows * columns};
+  return {m, c.h.taps, rows, columns, c.batch * rows * columns};
 }
 
 std::vector<TileBlock> tile_blocks(const TileGrid& grid, int64_t batch, int64_t tiles) {
@@ -85,46 +86,51 @@ std::vector<TileBlock> tile_blocks(const TileGrid& grid, int64_t batch, int64_t 
 }
 
 bool winograd_possible(const Correlation& c) {
-  const auto fits = [](const Axis& a) { return a.taps == 3 && a.stride == 1 && a.step == 1 && a.dense(); };
-  return fits(c.h) && fits(c.w);
+  const auto plain = [](const Axis& a) { return a.stride == 1 && a.step == 1 && a.dense(); };
+  return (c.h.taps == 3 || c.h.taps == 5) && c.w.taps == c.h.taps && plain(c.h) && plain(c.w);
 }
 
 int64_t winograd_tile(const Correlation& c) {
   const TileGrid small = tile_grid(c, 2), large = tile_grid(c, 4);
-  return small.all * small.products() <= large.all * large.products() ? 2 : 4;
+  return c.h.taps == 5 || small.all * small.products() <= large.all * large.products() ? 2 : 4;
 }
 
 namespace {
 
-// Time of the products of one entry of a transform, in multiply-adds a tile, with the start of a register tile.
-double product_cost(int64_t depth, int64_t outputs) {
-  constexpr double kStart = 8;
-  constexpr int64_t kLanes = 16;
-  return (double(depth) + kStart) * double(round_up(outputs, kLanes));
-}
-
-bool pays(const Correlation& c, double weight_cost) {
-  constexpr double kTransform = 8, kGain = 0.8;   // of one value; below it the direct way is as good
+// `direct`: multiply-adds that the direct way takes; `weight`: the time of an entry of the transformed weight.
+bool pays(const Correlation& c, double direct, double weight) {
+  // In multiply-adds: to start a register tile, for an entry of a transform.
+  constexpr double kStart = 8, kTransform = 6;
   if (!winograd_possible(c)) return false;
   const TileGrid grid = tile_grid(c, winograd_tile(c));
-  const double entry = double(grid.all) * product_cost(c.in_channels, c.out_channels) +
-                       double(grid.all * (c.in_channels + c.out_channels)) * kTransform +
-                       double(c.in_channels * c.out_channels) * weight_cost;
-  const double direct = double(c.batch * c.pixels() * c.depth() * c.out_channels);
-  return double(grid.products()) * entry < kGain * direct;
+  const double products = (double(c.in_channels) + kStart) * double(round_up(c.out_channels, kLanes));
+  const double entry = double(grid.all) * (products + double(c.in_channels + c.out_channels) * kTransform) +
+                       double(c.in_channels * c.out_channels) * weight;
+  return double(grid.products()) * entry < direct;
 }
 
 }   // namespace
 
-bool winograd_pays(const Correlation& c) { return pays(c, 8); }
-bool winograd_weight_pays(const Correlation& c) { return pays(c, 24); }
+// The margins are measured: in planes the direct way fills its vectors with pixels; channels last both round
+// the output channels up, but few of them are computed in planes.
+bool winograd_pays(const Correlation& c, MemoryFormat out) {
+  const bool rounds = out == MemoryFormat::channels_last && c.out_channels > kLanes / 2;
+  const double outputs =
+      rounds ? 0.85 * double(round_up(c.out_channels, kLanes)) : 0.7 * double(c.out_channels);
+  return pays(c, double(c.batch * c.pixels()) * double(c.depth()) * outputs, 8);
+}
+bool winograd_weight_pays(const Correlation& c) {
+  return pays(c, 0.8 * double(c.batch * c.pixels()) * double(c.depth() * c.out_channels), 24);
+}
 
 template <class T>
-const WinogradKernels<T>& winograd_kernels(int64_t m) {
-  return m == 2 ? kernels<T>().winograd2 : kernels<T>().winograd4;
+const WinogradKernels<T>& winograd_kernels(const TileGrid& grid) {
+  const KernelTable<T>& table = kernels<T>();
+  if (grid.r == 5) return table.winograd_2x2_5x5;
+  return grid.m == 2 ? table.winograd_2x2_3x3 : table.winograd_4x4_3x3;
 }
-template const WinogradKernels<float>& winograd_kernels(int64_t);
-template const WinogradKernels<double>& winograd_kernels(int64_t);
+template const WinogradKernels<float>& winograd_kernels(const TileGrid&);
+template const WinogradKernels<double>& winograd_kernels(const TileGrid&);
 
 template <class T>
 void read_tiles(const TileGrid& grid, const TileBlock& block, const Channels<const T>& in, const Cells& cells,
@@ -163,7 +169,7 @@ template <class T>
 void write_tiles(const TileGrid& grid, const TileBlock& block, const Products<T>& from, const T* bias,
                  Activation activation, const Channels<T>& out) {
   const memory::Buffer copy(size_t(copy_elements(grid, block, out, grid.m)) * sizeof(T));
-  const WinogradInverse<T> inverse = winograd_kernels<T>(grid.m).output;
+  const WinogradInverse<T> inverse = winograd_kernels<T>(grid).output;
   const bool relu = activation == Activation::relu;
   const ActivationKernel<T> finish = relu ? nullptr : activation_kernel<T>(activation);
   const int64_t x0 = block.column0 * grid.m, x1 = std::min(out.width, block.column1 * grid.m);

@@ -16,27 +16,29 @@ struct TileBlock {
   int64_t tiles() const { return (row1 - row0) * (column1 - column0); }
 };
 
+// Tiles of m x m outputs of an r x r kernel.
 struct TileGrid {
-  int64_t m;               // outputs of a tile, in each dimension
-  int64_t rows, columns;   // tiles of an image
-  int64_t all;             // of all images
-  int64_t products() const { return (m + 2) * (m + 2); }
+  int64_t m, r;
+  int64_t rows, columns;                       // tiles of an image
+  int64_t all;                                 // of all images
+  int64_t edge() const { return m + r - 1; }   // cells of the input that a tile reads, in each dimension
+  int64_t products() const { return edge() * edge(); }
 };
 TileGrid tile_grid(const Correlation&, int64_t m);
 
 // Blocks of at most about `tiles` tiles, nearly equal.
 std::vector<TileBlock> tile_blocks(const TileGrid&, int64_t batch, int64_t tiles);
 
-// What F(m x m, 3 x 3) is for, whether it pays or not.
+// What there are transforms for, whether it pays or not: kernels of 3x3 and 5x5, not strided, not dilated.
 bool winograd_possible(const Correlation&);
 // Whether the products that are saved outweigh the transforms: by the problem alone, never by what is cached.
-bool winograd_pays(const Correlation&);
+bool winograd_pays(const Correlation&, MemoryFormat out);
 bool winograd_weight_pays(const Correlation&);
-// The m that takes fewer products: 2 on a few maps of 6x6 and less, and where it takes no more.
+// The m that takes fewer products: for 3x3 kernels 4, but 2 on some maps of 6x6 and less; for 5x5 kernels 2.
 int64_t winograd_tile(const Correlation&);
 
 template <class T>
-const WinogradKernels<T>& winograd_kernels(int64_t m);
+const WinogradKernels<T>& winograd_kernels(const TileGrid&);
 
 // Where a matrix of products lies: entry q of tile (or channel) t at data + q * stride + t * pitch.
 template <class T>

@@ -1,6 +1,6 @@
-// Gradient of the weight by Winograd's F(3 x 3, m x m): tiles of the input and of the gradient are transformed,
-// a matrix product for each of the (m+2)^2 entries sums over tiles, and each product matrix is transformed back
-// into 3 x 3 taps. Tiles are taken by the stage, as many as the cache holds transformed.
+// Gradient of the weight by Winograd's F(r x r, m x m): tiles of the input and of the gradient are transformed,
+// a matrix product for each of the (m+r-1)^2 entries sums over tiles, and each product matrix is transformed
+// back into r x r taps. Tiles are taken by the stage, as many as the cache holds transformed.
 #include <algorithm>
 #include <cstring>
 
@@ -12,7 +12,7 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kTaps = 9;
+constexpr int64_t kMostTaps = 25;
 constexpr int64_t kBlockTiles = 48;
 constexpr int64_t kRows = 64;               // input channels a task: their sums with a panel fit an L2
 constexpr int64_t kStageBytes = 16 << 20;   // of transformed tiles
@@ -119,11 +119,11 @@ struct Job {
 template <class T>
 void transform(const Job<T>& job, int64_t group, const TileBlock& block, int64_t first) {
   const Correlation& c = job.c;
-  const WinogradKernels<T>& transforms = winograd_kernels<T>(job.grid.m);
+  const WinogradKernels<T>& transforms = winograd_kernels<T>(job.grid);
   read_tiles<T>(job.grid, block,
                 {job.data.x, job.data.x_format, c.h.in, c.w.in, c.groups * c.in_channels, group * c.in_channels,
                  c.in_channels},
-                {job.grid.m + 2, c.h.first, c.w.first}, transforms.input,
+                {job.grid.edge(), c.h.first, c.w.first}, transforms.input,
                 job.work.input_of(group, block.first - first));
   for (int64_t j = 0; j < job.part.panels; ++j) {
     const int64_t index = group * job.part.panels + j, width = job.width(j), padded = job.padded(j);
@@ -173,22 +173,22 @@ void finish(const Job<T>& job, int64_t panel, int64_t slice) {
   for (int64_t q = 0; q < job.grid.products() && job.part.chunks > 1; ++q)
     pack.add_rows(sums.data + q * sums.stride + all * job.work.sum_part, all * job.work.sum_part,
                   job.part.chunks - 1, rows * padded, sums.data + q * sums.stride);
-  const memory::Buffer taps(size_t(rows * kTaps * padded) *
-                            sizeof(T));   // [input channel][tap][output channel]
-  T* cells[kTaps];
+  // [input channel][tap][output channel]
+  const memory::Buffer taps(size_t(rows * c.taps() * padded) * sizeof(T));
+  T* cells[kMostTaps];
   for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t t = 0; t < kTaps; ++t) cells[t] = taps.as<T>() + (i * kTaps + t) * padded;
-    winograd_kernels<T>(job.grid.m)
-        .weight_gradient(sums.data + i * padded, sums.stride, padded, cells, nullptr, false);
+    for (int64_t t = 0; t < c.taps(); ++t) cells[t] = taps.as<T>() + (i * c.taps() + t) * padded;
+    winograd_kernels<T>(job.grid).weight_gradient(sums.data + i * padded, sums.stride, padded, cells, nullptr,
+                                                  false);
   }
   const int64_t k = panel / job.part.panels * c.out_channels + panel % job.part.panels * job.part.panel;
-  pack.transpose(taps.as<T>(), padded, job.data.dw + (k * c.in_channels + i0) * kTaps, c.in_channels * kTaps,
-                 rows * kTaps, job.width(panel));
+  pack.transpose(taps.as<T>(), padded, job.data.dw + (k * c.in_channels + i0) * c.taps(),
+                 c.in_channels * c.taps(), rows * c.taps(), job.width(panel));
 }
 
-template <class T, int m>
+template <class T>
 void run(const Correlation& c, const WeightGradientData<T>& data) {
-  const TileGrid grid = tile_grid(c, m);
+  const TileGrid grid = tile_grid(c, winograd_tile(c));
   const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, kBlockTiles);
   const int64_t count = int64_t(blocks.size());
   const Partition part = partition<T>(c, grid, count);
@@ -223,14 +223,18 @@ void run(const Correlation& c, const WeightGradientData<T>& data) {
   if (data.db) bias_gradient(c, data);
 }
 
-template <int m>
+template <int m, int r>
 bool accepts(const Correlation& c, MemoryFormat, MemoryFormat) {
-  return winograd_possible(c) && winograd_tile(c) == m;
+  return winograd_possible(c) && c.h.taps == r && winograd_tile(c) == m;
 }
 
 }   // namespace
 
-const WeightGradientAlgorithm winograd_weight_4x4 = {"winograd-4x4", accepts<4>, run<float, 4>, run<double, 4>};
-const WeightGradientAlgorithm winograd_weight_2x2 = {"winograd-2x2", accepts<2>, run<float, 2>, run<double, 2>};
+const WeightGradientAlgorithm winograd_weight_2x2_3x3 = {"winograd-2x2-3x3", accepts<2, 3>, run<float>,
+                                                         run<double>};
+const WeightGradientAlgorithm winograd_weight_4x4_3x3 = {"winograd-4x4-3x3", accepts<4, 3>, run<float>,
+                                                         run<double>};
+const WeightGradientAlgorithm winograd_weight_2x2_5x5 = {"winograd-2x2-5x5", accepts<2, 5>, run<float>,
+                                                         run<double>};
 
 }   // namespace fastconv::cpu

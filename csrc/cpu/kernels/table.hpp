@@ -21,7 +21,7 @@ struct KernelTable {
   LossKernels<T> loss;
   OptimizerKernels<T> optimizer;
   ProbeKernels<T> probe;
-  WinogradKernels<T> winograd2, winograd4;   // F(2x2, 3x3), F(4x4, 3x3)
+  WinogradKernels<T> winograd_2x2_3x3, winograd_4x4_3x3, winograd_2x2_5x5;
 };
 
 }   // namespace fastconv::cpu

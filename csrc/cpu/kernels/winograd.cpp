@@ -5,16 +5,18 @@
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
 
-constexpr double kSqrt2 = 1.41421356237309504880, kHalfSqrt2 = kSqrt2 / 2;
+constexpr double kSqrt2 = 1.41421356237309504880;
 
-// One dimension of each transform, `in` values to `out`. With points a_j and N_j the product of a_j - a_l over
-// the other finite points: the input's row j has the coefficients of the product of (x - a_l), l != j; the
-// weight's and the gradient's a_j^k / N_j; the output's columns a_j^i.
-template <int m>
+// One dimension of the transforms of n-cell tiles. With points a_j and N_j the product of a_j - a_l over the
+// other finite points, the row of point a_j
+//   of Input holds the coefficients of the product of x - a_l over the other finite points,
+//   of Evaluate<k> a_j^i / N_j for i < k; the point at infinity takes the last value,
+// and the column of point a_j of Expand<k> holds a_j^i.
+template <int n>
 struct Rules;
 
 template <>
-struct Rules<2> {
+struct Rules<4> {
   struct Input {
     static constexpr int in = 4, out = 4;
     template <class T>
@@ -25,54 +27,40 @@ struct Rules<2> {
       v[3] = d[3] - d[1];
     }
   };
-  struct Weight {
-    static constexpr int in = 3, out = 4;
+  template <int k>
+  struct Evaluate {
+    static constexpr int in = k, out = 4;
     template <class T>
     static FASTCONV_INLINE void apply(const Vec<T>* g, Vec<T>* u) {
-      const Vec<T> even = T(0.5) * (g[0] + g[2]), odd = T(0.5) * g[1];
+      Vec<T> even = g[0];
+      for (int i = 2; i < k; i += 2) even += g[i];
       u[0] = g[0];
-      u[1] = even + odd;
-      u[2] = even - odd;
-      u[3] = g[2];
+      u[1] = T(0.5) * (even + g[1]);
+      u[2] = T(0.5) * (even - g[1]);
+      u[3] = g[k - 1];
     }
   };
-  struct Gradient {
-    static constexpr int in = 2, out = 4;
-    template <class T>
-    static FASTCONV_INLINE void apply(const Vec<T>* g, Vec<T>* u) {
-      u[0] = g[0];
-      u[1] = T(0.5) * (g[0] + g[1]);
-      u[2] = T(0.5) * (g[0] - g[1]);
-      u[3] = g[1];
-    }
-  };
-  struct Output {
-    static constexpr int in = 4, out = 2;
+  template <int k>
+  struct Expand {
+    static constexpr int in = 4, out = k;
     template <class T>
     static FASTCONV_INLINE void apply(const Vec<T>* p, Vec<T>* y) {
-      y[0] = p[0] + p[1] + p[2];
-      y[1] = p[1] - p[2] + p[3];
-    }
-  };
-  struct WeightGradient {
-    static constexpr int in = 4, out = 3;
-    template <class T>
-    static FASTCONV_INLINE void apply(const Vec<T>* p, Vec<T>* y) {
-      const Vec<T> even = p[1] + p[2];
-      y[0] = p[0] + even;
-      y[1] = p[1] - p[2];
-      y[2] = even + p[3];
+      const Vec<T> even = p[1] + p[2], odd = p[1] - p[2];
+      for (int i = 0; i < k; ++i) y[i] = i % 2 ? odd : even;
+      y[0] += p[0];
+      y[k - 1] += p[3];
     }
   };
 };
 
+// Near points +-sqrt(1/2), far points +-sqrt(2); N is 1 at 0, -3/2 at the near and 6 at the far ones.
 template <>
-struct Rules<4> {
+struct Rules<6> {
   struct Input {
     static constexpr int in = 6, out = 6;
     template <class T>
     static FASTCONV_INLINE void apply(const Vec<T>* d, Vec<T>* v) {
-      const Vec<T> near_even = d[4] - T(2) * d[2], near_odd = T(kHalfSqrt2) * (d[3] - T(2) * d[1]);
+      const Vec<T> near_even = d[4] - T(2) * d[2], near_odd = T(kSqrt2 / 2) * (d[3] - T(2) * d[1]);
       const Vec<T> far_even = d[4] - T(0.5) * d[2], far_odd = T(kSqrt2) * (d[3] - T(0.5) * d[1]);
       v[0] = d[4] - T(2.5) * d[2] + d[0];
       v[1] = near_even + near_odd;
@@ -82,58 +70,42 @@ struct Rules<4> {
       v[5] = d[5] - T(2.5) * d[3] + d[1];
     }
   };
-  // N is 1 at 0, -3/2 at +-sqrt(1/2), 6 at +-sqrt(2).
-  struct Weight {
-    static constexpr int in = 3, out = 6;
+  static constexpr double near(int i) {
+    return i < 2 ? 1 : near(i - 2) / 2;
+  }   // of the point squared, i / 2 times
+  static constexpr double far(int i) { return i < 2 ? 1 : far(i - 2) * 2; }
+  template <int k>
+  struct Evaluate {
+    static constexpr int in = k, out = 6;
     template <class T>
     static FASTCONV_INLINE void apply(const Vec<T>* g, Vec<T>* u) {
-      const Vec<T> near_even = T(-2.0 / 3) * g[0] - T(1.0 / 3) * g[2],
-                   near_odd = T(-2.0 / 3 * kHalfSqrt2) * g[1];
-      const Vec<T> far_even = T(1.0 / 6) * g[0] + T(1.0 / 3) * g[2], far_odd = T(kSqrt2 / 6) * g[1];
+      Vec<T> near_even = T(-2.0 / 3) * g[0], near_odd = T(-kSqrt2 / 3) * g[1];
+      Vec<T> far_even = T(1.0 / 6) * g[0], far_odd = T(kSqrt2 / 6) * g[1];
+#pragma GCC unroll 6
+      for (int i = 2; i < k; ++i) {
+        (i % 2 ? near_odd : near_even) += T((i % 2 ? -kSqrt2 / 3 : -2.0 / 3) * near(i)) * g[i];
+        (i % 2 ? far_odd : far_even) += T((i % 2 ? kSqrt2 / 6 : 1.0 / 6) * far(i)) * g[i];
+      }
       u[0] = g[0];
       u[1] = near_even + near_odd;
       u[2] = near_even - near_odd;
       u[3] = far_even + far_odd;
       u[4] = far_even - far_odd;
-      u[5] = g[2];
+      u[5] = g[k - 1];
     }
   };
-  struct Gradient {
-    static constexpr int in = 4, out = 6;
-    template <class T>
-    static FASTCONV_INLINE void apply(const Vec<T>* g, Vec<T>* u) {
-      const Vec<T> near_even = T(-2.0 / 3) * g[0] - T(1.0 / 3) * g[2];
-      const Vec<T> near_odd = T(-2.0 / 3 * kHalfSqrt2) * (g[1] + T(0.5) * g[3]);
-      const Vec<T> far_even = T(1.0 / 6) * g[0] + T(1.0 / 3) * g[2];
-      const Vec<T> far_odd = T(kSqrt2 / 6) * (g[1] + T(2) * g[3]);
-      u[0] = g[0];
-      u[1] = near_even + near_odd;
-      u[2] = near_even - near_odd;
-      u[3] = far_even + far_odd;
-      u[4] = far_even - far_odd;
-      u[5] = g[3];
-    }
-  };
-  struct Output {
-    static constexpr int in = 6, out = 4;
+  template <int k>
+  struct Expand {
+    static constexpr int in = 6, out = k;
     template <class T>
     static FASTCONV_INLINE void apply(const Vec<T>* p, Vec<T>* y) {
-      const Vec<T> near_even = p[1] + p[2], near_odd = T(kHalfSqrt2) * (p[1] - p[2]);
+      const Vec<T> near_even = p[1] + p[2], near_odd = T(kSqrt2 / 2) * (p[1] - p[2]);
       const Vec<T> far_even = p[3] + p[4], far_odd = T(kSqrt2) * (p[3] - p[4]);
-      y[0] = p[0] + (near_even + far_even);
-      y[1] = near_odd + far_odd;
-      y[2] = T(0.5) * near_even + T(2) * far_even;
-      y[3] = T(0.5) * near_odd + T(2) * far_odd + p[5];
-    }
-  };
-  struct WeightGradient {
-    static constexpr int in = 6, out = 3;
-    template <class T>
-    static FASTCONV_INLINE void apply(const Vec<T>* p, Vec<T>* y) {
-      const Vec<T> near_even = p[1] + p[2], far_even = p[3] + p[4];
-      y[0] = p[0] + (near_even + far_even);
-      y[1] = T(kHalfSqrt2) * (p[1] - p[2]) + T(kSqrt2) * (p[3] - p[4]);
-      y[2] = T(0.5) * near_even + T(2) * far_even + p[5];
+#pragma GCC unroll 6
+      for (int i = 0; i < k; ++i)
+        y[i] = T(near(i)) * (i % 2 ? near_odd : near_even) + T(far(i)) * (i % 2 ? far_odd : far_even);
+      y[0] += p[0];
+      y[k - 1] += p[5];
     }
   };
 };
@@ -195,19 +167,20 @@ void inverse(const T* from, ptrdiff_t stride, int64_t channels, T* const* cells,
   }
 }
 
-template <class T, class R>
-constexpr WinogradKernels<T> all() {
-  return {transform<T, typename R::Input>, transform<T, typename R::Weight>, transform<T, typename R::Gradient>,
-          inverse<T, typename R::Output>, inverse<T, typename R::WeightGradient>};
-}
-
 }   // namespace
 
-template <class T>
-WinogradKernels<T> winograd_kernels(int m) {
-  return m == 2 ? all<T, Rules<2>>() : all<T, Rules<4>>();
+template <class T, int m, int r>
+WinogradKernels<T> winograd_kernels() {
+  using Rule = Rules<m + r - 1>;
+  return {transform<T, typename Rule::Input>, transform<T, typename Rule::template Evaluate<r>>,
+          transform<T, typename Rule::template Evaluate<m>>, inverse<T, typename Rule::template Expand<m>>,
+          inverse<T, typename Rule::template Expand<r>>};
 }
-template WinogradKernels<float> winograd_kernels(int);
-template WinogradKernels<double> winograd_kernels(int);
+template WinogradKernels<float> winograd_kernels<float, 2, 3>();
+template WinogradKernels<float> winograd_kernels<float, 4, 3>();
+template WinogradKernels<float> winograd_kernels<float, 2, 5>();
+template WinogradKernels<double> winograd_kernels<double, 2, 3>();
+template WinogradKernels<double> winograd_kernels<double, 4, 3>();
+template WinogradKernels<double> winograd_kernels<double, 2, 5>();
 
 }   // namespace fastconv::cpu::FASTCONV_ISA

@@ -1,10 +1,10 @@
-// The transforms of Winograd's minimal filtering F(m x m, 3 x 3), m = 2 or 4: a tile of m x m outputs of a
-// 3x3 correlation from (m+2)^2 products a channel (Winograd 1980; Lavin, Gray 2016), and of the gradient of its
-// weight, F(3 x 3, m x m). Channels lie along the vectors.
+// The transforms of Winograd's minimal filtering F(m x m, r x r): a tile of m x m outputs of an r x r
+// correlation from (m+r-1)^2 products a channel (Winograd 1980; Lavin, Gray 2016), and of the gradient of its
+// weight, F(r x r, m x m). Channels lie along the vectors.
 //
-// Each is L X L^T with a small matrix L that follows from the points of interpolation:
-// 0, 1, -1, infinity for m = 2; 0, +-sqrt(1/2), +-sqrt(2), infinity for m = 4, where they cost half the
-// rounding error that the integer points 0, +-1, +-2 do.
+// Each is L X L^T with a small matrix L that follows from the points of interpolation: 0, 1, -1, infinity for
+// tiles of 4 cells; 0, +-sqrt(1/2), +-sqrt(2), infinity for tiles of 6, where they cost half the rounding error
+// that the integer points 0, +-1, +-2 do.
 #pragma once
 
 #include <stddef.h>
@@ -25,17 +25,17 @@ using WinogradInverse = void (*)(const T* from, ptrdiff_t stride, int64_t channe
 
 template <class T>
 struct WinogradKernels {
-  WinogradTransform<T> input;           // (m+2, m+2) cells
-  WinogradTransform<T> weight;          // (3, 3)
+  WinogradTransform<T> input;           // (m+r-1, m+r-1) cells
+  WinogradTransform<T> weight;          // (r, r)
   WinogradTransform<T> gradient;        // (m, m), of the output
   WinogradInverse<T> output;            // (m, m)
-  WinogradInverse<T> weight_gradient;   // (3, 3)
+  WinogradInverse<T> weight_gradient;   // (r, r)
 };
 
 #ifdef FASTCONV_ISA
 namespace FASTCONV_ISA {
-template <class T>
-WinogradKernels<T> winograd_kernels(int m);
+template <class T, int m, int r>
+WinogradKernels<T> winograd_kernels();
 }
 #endif
 

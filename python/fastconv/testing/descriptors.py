@@ -170,13 +170,15 @@ CORNER = (
     "n1c16h2w200k16r3p1",
 )
 
-# 3x3 kernels of stride 1, for Winograd: tails of tiles and channels, paddings, groups, wide rows,
-# more tiles than channels and fewer. On the first line tiles of 2x2 take no more products than 4x4.
+# 3x3 and 5x5 kernels of stride 1, for Winograd: tails of tiles and channels, paddings, groups, wide
+# rows, more tiles than channels and fewer. On the first line tiles of 2x2 take no more products than
+# those of 4x4.
 WINOGRAD = (
     "n2c5h6k7r3p1", "n1c40h2k33r3p1", "n3c70h5k66r3p1", "n1g2c6h1w5k10r3p2", "n40c3h2w9k4r3p1",
     "n2c3h9k5r3", "n2c33h13k34r3p1", "n1c64h28k64r3p1", "n2c17h16k130r3p1", "n3c130h7k70r3p1",
     "n1c1h3k1r3", "n2c16h8w35k16r3p2", "n1c8h4k9r3p5", "n2c6h11w9k8r3ph0pw3qh2qw1",
     "n2g3c51h12k33r3p1", "n1c4h5w700k4r3p1", "n1c300h7k64r3p1",
+    "n2c33h13k34r5p2", "n1c16h8w35k70r5", "n3c130h5k40r5p1", "n2g2c34h9w6k32r5ph3pw0",
 )  # fmt: skip
 
 DESCRIPTOR_SETS: dict[str, tuple[str, ...]] = {
