@@ -6,6 +6,7 @@ one text describes both twins.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -104,6 +105,24 @@ def layout(descriptor: str) -> str:
 def steps_of(descriptor: str) -> int:
     """How many steps one call of the row makes."""
     return BUSY_STEPS if kind_of(descriptor) == "busy" else 1
+
+
+def operations(descriptor: str) -> int:
+    """Those of a step's convolutions and linear layers, by their definition.
+
+    A training step computes each three times, but no gradient at the images.
+    """
+    from fastconv import nn
+    from fastconv.models import summary
+
+    chosen = network(descriptor)
+    forward = [
+        2 * math.prod(row.output_shape[1:]) * (row.parameters - row.output_shape[0])
+        for row in summary(chosen.build(nn), chosen.shape[1:]).rows
+        if row.parameters  # a weight and a bias for each result
+    ]
+    passes = sum(forward) if kind_of(descriptor) == "infer" else 3 * sum(forward) - forward[0]
+    return chosen.shape[0] * passes
 
 
 def data(network: Network) -> tuple[np.ndarray, np.ndarray]:

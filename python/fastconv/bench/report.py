@@ -106,14 +106,10 @@ class Table:
 
 
 def _rate(row: Row) -> str:
-    if row["gflops"]:
-        return f"{row['gflops']:.1f}"
-    return f"{row['gbytes']:.1f}B" if row["gbytes"] else "-"
+    return f"{row['gflops']:.1f}" if row["gflops"] else f"{row['gbytes']:.1f}B"
 
 
 def _share(row: Row) -> str:
-    if row["limit"] is None:
-        return "-"
     return f"{row['percent_of_limit']:.0f}" + ("m" if row["limit"] == "memory" else " ")
 
 

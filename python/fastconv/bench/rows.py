@@ -38,7 +38,7 @@ class Subject:
     key: dict[str, str]
     ours: Callable[[], Call]
     peers: Callable[[], dict[str, Call]]  # by how the images lie; empty: has no such thing
-    work: tuple[float, float] | None = None  # operations, and bytes of all inputs and results
+    work: tuple[float, float]  # operations, and bytes of all inputs and results
     steps: int = 1  # of one call
     within: Callable[[], AbstractContextManager[object]] = field(default=ExitStack)
 
@@ -103,6 +103,7 @@ def _network(name: str, peer: str | None) -> Subject:
         key,
         lambda: networks.our_step(name),
         peers,
+        (networks.operations(name), 0),
         steps=networks.steps_of(name),
         within=within.get(kind, ExitStack),
     )
@@ -133,8 +134,6 @@ def measured(subject: Subject, options: Options, ceilings: Ceilings) -> Row:
 
 
 def _rates(subject: Subject, seconds: float, ceilings: Ceilings) -> Row:
-    if subject.work is None:
-        return dict.fromkeys(("gflops", "gbytes", "percent_of_limit", "limit"))
     flops, bytes = subject.work
     least, limit = ceilings.least_time(flops, bytes)
     return {
