@@ -11,11 +11,118 @@
 namespace fastconv::cpu {
 namespace {
 
-// Rows of the output a chunk: whole register tiles, enough work each, about kChunks chunks.
-int64_t row_block(int64_t rows, double flops_per_row) {
-  const int64_t even = div_up(rows, kChunks), worth = int64_t(kChunkFlops / std::max(flops_per_row, 1.0)) + 1;
-  return std::min(rows,
-                  std::clamp<int64_t>(round_up(std::max(even, worth), 6), 6, std::max<int64_t>(192, worth)));
+// Fewer rows than this: the weight goes by once, at memory speed; the register tiles would copy it first.
+constexpr int64_t kFewRows = 16;
+
+// Flops of a task where tasks are to be even: 2 to 5 us, as against 0.1 us for handing one out.
+constexpr double kTaskFlops = 4e5;
+
+// The largest that is not above `most`, at least 1: what it counts shares out evenly.
+int64_t power_of_two(double most) {
+  int64_t result = 1;
+  while (2 * double(result) <= most) result *= 2;
+  return result;
+}
+
+// How many tasks to cut `rows` rows of a register tile's result into.
+int64_t row_tasks(int64_t rows, double flops) {
+  return power_of_two(std::min({double(rows) / 12, 4.0 * kChunks, flops / kTaskFlops}));
+}
+
+// Calls body(i) for tasks that are worth a chunk each, or all of them here where they are not worth another
+// thread.
+template <class Body>
+void parallel_tasks(int64_t tasks, double flops, Body&& body) {
+  if (flops >= kChunkFlops) return parallel_for(tasks, body);
+  for (int64_t i = 0; i < tasks; ++i) body(i);
+}
+
+// Where block i of the reduction begins: whole vectors, so that transposing leaves no rest.
+int64_t depth_begin(int64_t depth, int64_t blocks, int64_t i) {
+  return std::min(depth, part_begin(div_up(depth, 16), blocks, i) * 16);
+}
+
+template <class T>
+struct Epilogue {
+  const T* bias;   // (columns,) or null
+  Activation activation;
+};
+
+// A task's packed block lies on its thread's stack: memory that another core used before comes slowly.
+constexpr size_t kPackedBytes = size_t(kDepth + kDepth / 4 + 16) * kMaxVectors * 64;
+
+// c (rows, columns) = a b, row m of a at a + m * a_row, its steps a_step apart. fill(k0, k1, j0, width, to)
+// packs b's block: steps [k0, k1), `width` columns from j0 on. Every task packs its own.
+template <class T, class Fill>
+void product(int64_t rows, int64_t columns, int64_t depth, const T* a, ptrdiff_t a_row, ptrdiff_t a_step,
+             Fill fill, T* c, const Epilogue<T>& epilogue = {}) {
+  const auto& gemm = kernels<T>().gemm;
+  const double flops = 2.0 * double(rows) * double(columns) * double(depth);
+  const int64_t wanted = power_of_two(std::min(double(kChunks), flops / kTaskFlops));
+  const int64_t vectors = div_up(columns, gemm.lanes);
+  const int64_t panels = std::max(div_up(vectors, gemm.vectors), std::min(wanted, div_up(vectors, 2)));
+  const int64_t groups = std::clamp<int64_t>(wanted / panels, 1, std::max<int64_t>(1, rows / 48));
+  const int64_t depths = depth_blocks(depth);
+  const std::vector<const T*> pointers = row_pointers(a, rows, a_row);
+  const std::vector<ptrdiff_t> offsets = row_offsets(rows, columns);
+  const bool relu = epilogue.activation == Activation::relu;
+  const ActivationKernel<T> finish = relu ? nullptr : activation_kernel<T>(epilogue.activation);
+  parallel_tasks(panels * groups, flops, [&](int64_t task) {
+    const int64_t m0 = part_begin(rows, groups, task % groups),
+                  m1 = part_begin(rows, groups, task % groups + 1);
+    const int64_t j0 = part_begin(vectors, panels, task / groups) * gemm.lanes,
+                  j1 = std::min(columns, part_begin(vectors, panels, task / groups + 1) * gemm.lanes);
+    alignas(64) T packed[kPackedBytes / sizeof(T)];
+    for (int64_t i = 0; i < depths; ++i) {
+      const int64_t k0 = depth_begin(depth, depths, i), k1 = depth_begin(depth, depths, i + 1);
+      fill(k0, k1, j0, j1 - j0, packed);
+      const Run<T> run = {pointers.data() + m0, k0 * a_step, 0, k1 - k0};
+      gemm.panel({m1 - m0, j1 - j0, &run, 1, a_step, packed, c + j0, offsets.data() + m0, i > 0,
+                  epilogue.bias ? epilogue.bias + j0 : nullptr, nullptr, relu && i == depths - 1});
+    }
+    for (int64_t m = m0; m < m1 && finish; ++m) finish(c + m * columns + j0, c + m * columns + j0, j1 - j0);
+  });
+}
+
+// Packs b (depth, columns), row-major.
+template <class T>
+auto copied(const T* b, int64_t columns) {
+  return [=](int64_t k0, int64_t k1, int64_t j0, int64_t width, T* to) {
+    const int64_t padded = round_up(width, kernels<T>().gemm.lanes);
+    kernels<T>().pack.copy(b + k0 * columns + j0, columns, to, padded, k1 - k0, width, padded);
+  };
+}
+
+// Packs the transpose of b (columns, depth), row-major.
+template <class T>
+auto transposed(const T* b, int64_t depth) {
+  return [=](int64_t k0, int64_t k1, int64_t j0, int64_t width, T* to) {
+    const int64_t lanes = kernels<T>().gemm.lanes, padded = round_up(width, lanes), steps = k1 - k0;
+    const auto part = [&](int64_t j, int64_t rows) {
+      kernels<T>().pack.transpose(b + (j0 + j) * depth + k0, depth, to + j, padded, rows, steps);
+    };
+    if (width == padded) return part(0, width);
+    std::memset(to, 0, size_t(padded * steps) * sizeof(T));
+    if (width < lanes) return part(0, width);
+    part(0, width / lanes * lanes);
+    part(width - lanes, lanes);   // overlaps: a whole square is faster than its rows one by one
+  };
+}
+
+// x in panels of `panel` rows, each transposed and filled with zeros to whole vectors.
+template <class T>
+void pack_transposed(const LinearProblem& p, const T* x, int64_t panel, bool parallel, T* packed) {
+  const auto& pack = kernels<T>().pack;
+  const int64_t lanes = kernels<T>().gemm.lanes, in = p.in_features;
+  const int64_t slices = std::max<int64_t>(1, in * std::min(panel, p.rows) / 8192);
+  parallel_tasks(div_up(p.rows, panel) * slices, parallel ? kChunkFlops : 0, [&](int64_t task) {
+    const int64_t n0 = task / slices * panel, columns = std::min(panel, p.rows - n0);
+    const int64_t width = round_up(columns, lanes), slice = task % slices;
+    const int64_t k0 = part_begin(in, slices, slice), k1 = part_begin(in, slices, slice + 1);
+    T* to = packed + n0 * in + k0 * width;
+    if (width > columns) std::memset(to, 0, size_t((k1 - k0) * width) * sizeof(T));
+    pack.transpose(x + n0 * in + k0, in, to, width, columns, k1 - k0);
+  });
 }
 
 // y transposed: rows of weight times panels of x transposed. The weight, the large operand, is never copied.
@@ -26,43 +133,31 @@ void forward_panels(const LinearProblem& p, const T* x, const T* weight, const T
   const int64_t in = p.in_features, out = p.out_features;
   const int64_t panel = gemm.lanes * gemm.vectors, panels = div_up(p.rows, panel);
 
+  const double flops = 2.0 * double(p.rows) * double(in) * double(out);
   const memory::Buffer packed(size_t(panels * panel * in) * sizeof(T));
   T* xt = packed.as<T>();
-  const int64_t slices = std::max<int64_t>(1, in * panel / 65536);
-  parallel_items(panels * slices, kMoveFlops * double(in * std::min(panel, p.rows) / slices),
-                 [&](int64_t task) {
-                   const int64_t n0 = task / slices * panel, columns = std::min(panel, p.rows - n0);
-                   const int64_t width = round_up(columns, gemm.lanes);
-                   const int64_t k0 = part_begin(in, slices, task % slices),
-                                 k1 = part_begin(in, slices, task % slices + 1);
-                   T* to = xt + n0 * in + k0 * width;
-                   if (width > columns) std::memset(to, 0, size_t((k1 - k0) * width) * sizeof(T));
-                   pack.transpose(x + n0 * in + k0, in, to, width, columns, k1 - k0);
-                 });
+  pack_transposed(p, x, panel, flops >= kChunkFlops, xt);
 
   const std::vector<const T*> rows = row_pointers(weight, out, in);
   const std::vector<ptrdiff_t> tile = row_offsets(out, panel);
   const ActivationKernel<T> finish = act == Activation::relu ? nullptr : activation_kernel<T>(act);
-  const int64_t block = row_block(out, 2.0 * double(std::min(p.rows, panel)) * double(in));
-  parallel_items(
-      div_up(out, block) * panels, 2.0 * double(block) * double(in) * double(std::min(p.rows, panel)),
-      [&](int64_t task) {
-        const int64_t o0 = task / panels * block, o1 = std::min(out, o0 + block);
-        const int64_t n0 = task % panels * panel, columns = std::min(panel, p.rows - n0);
-        const int64_t width = round_up(columns, gemm.lanes);
-        const memory::Buffer scratch(size_t((o1 - o0) * panel) * sizeof(T));
-        const int64_t blocks = depth_blocks(in);
-        for (int64_t b = 0; b < blocks; ++b) {
-          const int64_t k0 = part_begin(in, blocks, b), k1 = part_begin(in, blocks, b + 1);
-          const Run<T> run = {rows.data() + o0, k0, 0, k1 - k0};
-          gemm.panel({o1 - o0, columns, &run, 1, 1, xt + n0 * in + k0 * width, scratch.as<T>(), tile.data(),
-                      b > 0, nullptr, bias ? bias + o0 : nullptr, act == Activation::relu && b == blocks - 1});
-        }
-        T* to = y + n0 * out + o0;
-        pack.transpose(scratch.as<T>(), panel, to, out, o1 - o0, columns);
-        if (finish)
-          for (int64_t n = 0; n < columns; ++n) finish(to + n * out, to + n * out, o1 - o0);
-      });
+  const int64_t blocks = row_tasks(out, flops / double(panels)), depths = depth_blocks(in);
+  parallel_tasks(blocks * panels, flops, [&](int64_t task) {
+    const int64_t o0 = part_begin(out, blocks, task / panels), o1 = part_begin(out, blocks, task / panels + 1);
+    const int64_t n0 = task % panels * panel, columns = std::min(panel, p.rows - n0);
+    const int64_t width = round_up(columns, gemm.lanes);
+    const memory::Buffer scratch(size_t((o1 - o0) * panel) * sizeof(T));
+    for (int64_t b = 0; b < depths; ++b) {
+      const int64_t k0 = part_begin(in, depths, b), k1 = part_begin(in, depths, b + 1);
+      const Run<T> run = {rows.data() + o0, k0, 0, k1 - k0};
+      gemm.panel({o1 - o0, columns, &run, 1, 1, xt + n0 * in + k0 * width, scratch.as<T>(), tile.data(), b > 0,
+                  nullptr, bias ? bias + o0 : nullptr, act == Activation::relu && b == depths - 1});
+    }
+    T* to = y + n0 * out + o0;
+    pack.transpose(scratch.as<T>(), panel, to, out, o1 - o0, columns);
+    if (finish)
+      for (int64_t n = 0; n < columns; ++n) finish(to + n * out, to + n * out, o1 - o0);
+  });
 }
 
 // Fewer rows than a vector has lanes: every weight is read once, along the vectors.
@@ -73,9 +168,11 @@ void forward_dots(const LinearProblem& p, const T* x, const T* weight, const T* 
   const std::vector<const T*> a = row_pointers(x, p.rows, in), b = row_pointers(weight, out, in);
   const DotRun run = {0, 0, in};
   const ActivationKernel<T> finish = activation_kernel<T>(act);
-  const int64_t block = row_block(out, 8.0 * double(in));   // bandwidth binds: a row counts its bytes
-  parallel_for(div_up(out, block), [&](int64_t task) {
-    const int64_t o0 = task * block, o1 = std::min(out, o0 + block);
+  // Bandwidth binds: a weight counts its bytes.
+  const double flops = std::max(8.0, 2.0 * double(p.rows)) * double(in) * double(out);
+  const int64_t blocks = row_tasks(out, flops);
+  parallel_tasks(blocks, flops, [&](int64_t task) {
+    const int64_t o0 = part_begin(out, blocks, task), o1 = part_begin(out, blocks, task + 1);
     for (int64_t n = 0; n < p.rows && bias; ++n)
       std::memcpy(y + n * out + o0, bias + o0, size_t(o1 - o0) * sizeof(T));
     gemm.dot({p.rows, o1 - o0, a.data(), b.data() + o0, &run, 1, y + o0, out, bias != nullptr});
@@ -83,57 +180,81 @@ void forward_dots(const LinearProblem& p, const T* x, const T* weight, const T* 
   });
 }
 
+// A small weight is turned instead of x and y.
+template <class T>
+void forward_turned(const LinearProblem& p, const T* x, const T* weight, const T* bias, Activation act, T* y) {
+  product<T>(p.rows, p.out_features, p.in_features, x, p.in_features, 1, transposed(weight, p.in_features), y,
+             {bias, act});
+}
+
 template <class T>
 void forward(const LinearProblem& p, const View& x, const View& weight, const View* bias, Activation act,
              const View& y) {
-  const auto run = p.rows < kernels<T>().gemm.lanes ? forward_dots<T> : forward_panels<T>;
+  const double in = double(p.in_features), out = double(p.out_features);
+  const auto run = p.rows <= kFewRows                              ? forward_dots<T>
+                   : in * out <= 4.0 * double(p.rows) * (in + out) ? forward_turned<T>
+                                                                   : forward_panels<T>;
   run(p, x.as<const T>(), weight.as<const T>(), bias ? bias->as<const T>() : nullptr, act, y.as<T>());
 }
 
-// c (rows, columns) = a b with b (depth, columns) row-major, copied panel by panel; row m of a at
-// a + m * a_row, its steps a_step apart.
+constexpr int64_t kSums = 4096;   // half of the first-level cache
+
 template <class T>
-void product(int64_t rows, int64_t columns, int64_t depth, const T* a, ptrdiff_t a_row, ptrdiff_t a_step,
-             const T* b, T* c) {
-  if (rows == 0 || columns == 0) return;
-  const auto& gemm = kernels<T>().gemm;
-  const auto& pack = kernels<T>().pack;
-  const int64_t panel = gemm.lanes * gemm.vectors, panels = div_up(columns, panel);
-  const std::vector<const T*> pointers = row_pointers(a, rows, a_row);
-  const std::vector<ptrdiff_t> offsets = row_offsets(rows, columns);
-  const int64_t groups = std::min(div_up(rows, 48), div_up(kChunks, panels));
-  const double flops = 2.0 * double(rows) * double(std::min(columns, panel)) * double(depth) / double(groups);
-  parallel_items(panels * groups, flops, [&](int64_t task) {
-    const int64_t m0 = part_begin(rows, groups, task % groups),
-                  m1 = part_begin(rows, groups, task % groups + 1);
-    const int64_t j = task / groups, width = std::min(panel, columns - j * panel);
-    const int64_t padded = round_up(width, gemm.lanes), blocks = depth_blocks(depth);
-    const memory::Buffer packed(size_t(div_up(depth, blocks) * panel) * sizeof(T));
-    for (int64_t i = 0; i < blocks; ++i) {
-      const int64_t k0 = part_begin(depth, blocks, i), k1 = part_begin(depth, blocks, i + 1);
-      pack.copy(b + k0 * columns + j * panel, columns, packed.as<T>(), padded, k1 - k0, width, padded);
-      const Run<T> run = {pointers.data() + m0, k0 * a_step, 0, k1 - k0};
-      gemm.panel({m1 - m0, width, &run, 1, a_step, packed.as<T>(), c + j * panel, offsets.data() + m0, i > 0,
-                  nullptr, nullptr, false});
-    }
+void backward_input_few_rows(const LinearProblem& p, const T* grad, const T* weight, T* dx) {
+  const auto& kernel = kernels<T>().few_rows.gather;
+  const int64_t in = p.in_features, out = p.out_features;
+  const int64_t width = std::clamp<int64_t>(round_up(div_up(in, kChunks), 64), 128, kSums / p.rows);
+  const double flops = std::max(8.0, 2.0 * double(p.rows)) * double(out) * double(width);
+  parallel_items(div_up(in, width), flops, [&](int64_t task) {
+    const int64_t j0 = task * width, columns = std::min(width, in - j0);
+    alignas(64) T sums[kSums];
+    kernel({p.rows, columns, out, grad, out, weight + j0, in, dx + j0, in}, sums);
   });
 }
 
 template <class T>
 void backward_input(const LinearProblem& p, const View& grad, const View& weight, const View& dx) {
-  product(p.rows, p.in_features, p.out_features, grad.as<const T>(), p.out_features, 1, weight.as<const T>(),
-          dx.as<T>());
+  const T *g = grad.as<const T>(), *w = weight.as<const T>();
+  if (p.rows <= kFewRows) return backward_input_few_rows(p, g, w, dx.as<T>());
+  product(p.rows, p.in_features, p.out_features, g, p.out_features, 1, copied(w, p.in_features), dx.as<T>());
+}
+
+template <class T>
+void backward_weight_few_rows(const LinearProblem& p, const T* grad, const T* x, T* dw) {
+  const auto& kernel = kernels<T>().few_rows.outer;
+  const int64_t in = p.in_features, out = p.out_features;
+  const bool stream = in * out * int64_t(sizeof(T)) > kCachedBytes;
+  const double flops = std::max(8.0, 2.0 * double(p.rows)) * double(in) * double(out);
+  const int64_t blocks = row_tasks(out, flops);
+  parallel_tasks(blocks, flops, [&](int64_t task) {
+    const int64_t o0 = part_begin(out, blocks, task), o1 = part_begin(out, blocks, task + 1);
+    kernel({o1 - o0, in, p.rows, grad + o0, out, x, in, dw + o0 * in, in}, stream);
+  });
+}
+
+template <class T>
+void backward_weight_product(const LinearProblem& p, const T* grad, const T* x, T* dw) {
+  const int64_t in = p.in_features, out = p.out_features;
+  if (out < 1024) return product(out, in, p.rows, grad, 1, out, copied(x, in), dw);
+  // The gradient is turned first: down its columns, a page apart, the tiles would miss the caches.
+  const memory::Buffer turned(size_t(p.rows * out) * sizeof(T));
+  const int64_t width = std::max<int64_t>(64, 8192 / p.rows / 64 * 64);
+  parallel_items(div_up(out, width), kMoveFlops * double(p.rows) * double(width), [&](int64_t task) {
+    const int64_t o0 = task * width, columns = std::min(width, out - o0);
+    kernels<T>().pack.transpose(grad + o0, out, turned.as<T>() + o0 * p.rows, p.rows, p.rows, columns);
+  });
+  product<T>(out, in, p.rows, turned.as<T>(), p.rows, 1, copied(x, in), dw);
 }
 
 template <class T>
 void backward_weight(const LinearProblem& p, const View& grad, const View& x, const View& dw, const View* db) {
-  product(p.out_features, p.in_features, p.rows, grad.as<const T>(), 1, p.out_features, x.as<const T>(),
-          dw.as<T>());
+  const T *g = grad.as<const T>(), *from = x.as<const T>();
+  if (dw.elements() > 0)
+    (p.rows <= kFewRows ? backward_weight_few_rows<T> : backward_weight_product<T>)(p, g, from, dw.as<T>());
   if (!db) return;
   parallel_ranges(p.out_features, 1024, [&](int64_t begin, int64_t end) {
     std::memset(db->as<T>() + begin, 0, size_t(end - begin) * sizeof(T));
-    kernels<T>().pack.add_rows(grad.as<const T>() + begin, p.out_features, p.rows, end - begin,
-                               db->as<T>() + begin);
+    kernels<T>().pack.add_rows(g + begin, p.out_features, p.rows, end - begin, db->as<T>() + begin);
   });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 namespace fastconv::cpu {
 
@@ -23,7 +24,7 @@ void parallel_for(int64_t chunks, Body&& body) {
   if (chunks == 1) return body(int64_t{0});
   if (chunks > 1)
     detail::run(
-        chunks, [](void* context, int64_t i) { (*static_cast<Body*>(context))(i); },
+        chunks, [](void* context, int64_t i) { (*static_cast<std::remove_reference_t<Body>*>(context))(i); },
         const_cast<void*>(static_cast<const void*>(&body)));
 }
 

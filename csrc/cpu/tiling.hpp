@@ -20,6 +20,10 @@ constexpr double kChunkFlops = 1e6;
 // Enough chunks to keep up to this many threads evenly busy.
 constexpr int64_t kChunks = 16;
 
+// Larger results are written past the caches: what comes first would be gone before it is read. A group of
+// cores shares about this much.
+constexpr int64_t kCachedBytes = int64_t{32} << 20;
+
 constexpr int64_t div_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 constexpr int64_t round_up(int64_t a, int64_t b) { return div_up(a, b) * b; }
 

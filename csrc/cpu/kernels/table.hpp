@@ -2,6 +2,7 @@
 #pragma once
 
 #include "activation.hpp"
+#include "few_rows.hpp"
 #include "gemm.hpp"
 #include "loss.hpp"
 #include "optimizer.hpp"
@@ -15,6 +16,7 @@ namespace fastconv::cpu {
 template <class T>
 struct KernelTable {
   GemmKernels<T> gemm;
+  FewRowsKernels<T> few_rows;
   PackKernels<T> pack;
   PoolKernels<T> pool;
   ActivationKernels<T> activation;

@@ -59,6 +59,25 @@ template <class T>
 FASTCONV_INLINE void store(T* p, Vec<T> v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
+// A store to memory past the caches, which spares reading the line first; p is aligned. end_stream() comes
+// before other threads may read.
+template <class T>
+FASTCONV_INLINE void stream(T* p, Vec<T> v) {
+#if defined(__AVX512F__)
+  _mm512_stream_si512(reinterpret_cast<__m512i*>(p), (__m512i)v);
+#elif defined(__AVX2__)
+  _mm256_stream_si256(reinterpret_cast<__m256i*>(p), (__m256i)v);
+#elif defined(__SSE4_2__)
+  _mm_stream_si128(reinterpret_cast<__m128i*>(p), (__m128i)v);
+#else
+  store(p, v);
+#endif
+}
+FASTCONV_INLINE void end_stream() {
+#if defined(__SSE4_2__)
+  _mm_sfence();
+#endif
+}
 template <class T>
 FASTCONV_INLINE Vec<T> broadcast(T x) {
   return x - Vec<T>{};   // x + 0 would turn -0 into 0
