@@ -29,6 +29,11 @@ int64_t row_tasks(int64_t rows, double flops) {
   return power_of_two(std::min({double(rows) / 12, 4.0 * kChunks, flops / kTaskFlops}));
 }
 
+// Of a pass that streams the weight: bandwidth binds, a weight counts its bytes.
+double streaming_flops(const LinearProblem& p) {
+  return std::max(8.0, 2.0 * double(p.rows)) * double(p.in_features) * double(p.out_features);
+}
+
 // Calls body(i) for tasks that are worth a chunk each, or all of them here where they are not worth another
 // thread.
 template <class Body>
@@ -168,8 +173,7 @@ void forward_dots(const LinearProblem& p, const T* x, const T* weight, const T* 
   const std::vector<const T*> a = row_pointers(x, p.rows, in), b = row_pointers(weight, out, in);
   const DotRun run = {0, 0, in};
   const ActivationKernel<T> finish = activation_kernel<T>(act);
-  // Bandwidth binds: a weight counts its bytes.
-  const double flops = std::max(8.0, 2.0 * double(p.rows)) * double(in) * double(out);
+  const double flops = streaming_flops(p);
   const int64_t blocks = row_tasks(out, flops);
   parallel_tasks(blocks, flops, [&](int64_t task) {
     const int64_t o0 = part_begin(out, blocks, task), o1 = part_begin(out, blocks, task + 1);
@@ -197,19 +201,28 @@ void forward(const LinearProblem& p, const View& x, const View& weight, const Vi
   run(p, x.as<const T>(), weight.as<const T>(), bias ? bias->as<const T>() : nullptr, act, y.as<T>());
 }
 
-constexpr int64_t kSums = 4096;   // half of the first-level cache
-
+// Blocks of columns as wide as their sums fit half of the first-level cache: long stretches of the weight's
+// rows. Where that gives few tasks the rows are split too, and the parts added in order.
 template <class T>
 void backward_input_few_rows(const LinearProblem& p, const T* grad, const T* weight, T* dx) {
-  const auto& kernel = kernels<T>().few_rows.gather;
-  const int64_t in = p.in_features, out = p.out_features;
-  const int64_t width = std::clamp<int64_t>(round_up(div_up(in, kChunks), 64), 128, kSums / p.rows);
-  const double flops = std::max(8.0, 2.0 * double(p.rows)) * double(out) * double(width);
-  parallel_items(div_up(in, width), flops, [&](int64_t task) {
-    const int64_t j0 = task * width, columns = std::min(width, in - j0);
+  constexpr int64_t kSums = 16384 / sizeof(T);
+  const auto& table = kernels<T>();
+  const int64_t rows = p.rows, in = p.in_features, out = p.out_features;
+  const double flops = streaming_flops(p);
+  const int64_t wanted = power_of_two(std::min(double(kChunks), flops / kTaskFlops));
+  const int64_t widest = kSums / rows / 64 * 64, blocks = div_up(in, widest);
+  const int64_t width = round_up(div_up(in, blocks), 64);
+  const int64_t parts = std::clamp<int64_t>(wanted / blocks, 1, std::max<int64_t>(1, out / kDepth));
+  const memory::Buffer partial(size_t((parts - 1) * rows * in) * sizeof(T));
+  parallel_tasks(blocks * parts, flops, [&](int64_t task) {
+    const int64_t j0 = task % blocks * width, columns = std::min(width, in - j0), part = task / blocks;
+    const int64_t k0 = part_begin(out, parts, part), k1 = part_begin(out, parts, part + 1);
+    T* to = part == 0 ? dx : partial.as<T>() + (part - 1) * rows * in;
     alignas(64) T sums[kSums];
-    kernel({p.rows, columns, out, grad, out, weight + j0, in, dx + j0, in}, sums);
+    table.few_rows.gather({rows, columns, k1 - k0, grad + k0, out, weight + k0 * in + j0, in, to + j0, in},
+                          sums);
   });
+  if (parts > 1) table.pack.add_rows(partial.as<T>(), rows * in, parts - 1, rows * in, dx);
 }
 
 template <class T>
@@ -224,7 +237,7 @@ void backward_weight_few_rows(const LinearProblem& p, const T* grad, const T* x,
   const auto& kernel = kernels<T>().few_rows.outer;
   const int64_t in = p.in_features, out = p.out_features;
   const bool stream = in * out * int64_t(sizeof(T)) > kCachedBytes;
-  const double flops = std::max(8.0, 2.0 * double(p.rows)) * double(in) * double(out);
+  const double flops = streaming_flops(p);
   const int64_t blocks = row_tasks(out, flops);
   parallel_tasks(blocks, flops, [&](int64_t task) {
     const int64_t o0 = part_begin(out, blocks, task), o1 = part_begin(out, blocks, task + 1);

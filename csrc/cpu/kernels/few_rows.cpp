@@ -22,7 +22,7 @@ FASTCONV_INLINE void sweep(const FewRowsArgs<T>& args, const T* a, const T* b, T
 #pragma GCC unroll 8
     for (int p = 0; p < kSteps; ++p) {
       const T* from = b + p * args.b_stride + j;
-      __builtin_prefetch(from + ahead);
+      __builtin_prefetch(from + ahead, 0, 2);   // L2: a power of two apart they share a set of L1
       bv[p] = count == lanes ? load(from) : load_partial(from, count);
     }
     for (int64_t m = 0; m < args.rows; ++m) {
