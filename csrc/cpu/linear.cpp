@@ -6,6 +6,7 @@
 #include "activation.hpp"
 #include "isa.hpp"
 #include "parallel.hpp"
+#include "product.hpp"
 #include "tiling.hpp"
 
 namespace fastconv::cpu {
@@ -13,16 +14,6 @@ namespace {
 
 // Fewer rows than this: the weight goes by once, at memory speed; the register tiles would copy it first.
 constexpr int64_t kFewRows = 16;
-
-// Flops of a task where tasks are to be even: 2 to 5 us, as against 0.1 us for handing one out.
-constexpr double kTaskFlops = 4e5;
-
-// The largest that is not above `most`, at least 1: what it counts shares out evenly.
-int64_t power_of_two(double most) {
-  int64_t result = 1;
-  while (2 * double(result) <= most) result *= 2;
-  return result;
-}
 
 // How many tasks to cut `rows` rows of a register tile's result into.
 int64_t row_tasks(int64_t rows, double flops) {
@@ -32,86 +23,6 @@ int64_t row_tasks(int64_t rows, double flops) {
 // Of a pass that streams the weight: bandwidth binds, a weight counts its bytes.
 double streaming_flops(const LinearProblem& p) {
   return std::max(8.0, 2.0 * double(p.rows)) * double(p.in_features) * double(p.out_features);
-}
-
-// Calls body(i) for tasks that are worth a chunk each, or all of them here where they are not worth another
-// thread.
-template <class Body>
-void parallel_tasks(int64_t tasks, double flops, Body&& body) {
-  if (flops >= kChunkFlops) return parallel_for(tasks, body);
-  for (int64_t i = 0; i < tasks; ++i) body(i);
-}
-
-// Where block i of the reduction begins: whole vectors, so that transposing leaves no rest.
-int64_t depth_begin(int64_t depth, int64_t blocks, int64_t i) {
-  return std::min(depth, part_begin(div_up(depth, 16), blocks, i) * 16);
-}
-
-template <class T>
-struct Epilogue {
-  const T* bias;   // (columns,) or null
-  Activation activation;
-};
-
-// A task's packed block lies on its thread's stack: memory that another core used before comes slowly.
-constexpr size_t kPackedBytes = size_t(kDepth + kDepth / 4 + 16) * kMaxVectors * 64;
-
-// c (rows, columns) = a b, row m of a at a + m * a_row, its steps a_step apart. fill(k0, k1, j0, width, to)
-// packs b's block: steps [k0, k1), `width` columns from j0 on. Every task packs its own.
-template <class T, class Fill>
-void product(int64_t rows, int64_t columns, int64_t depth, const T* a, ptrdiff_t a_row, ptrdiff_t a_step,
-             Fill fill, T* c, const Epilogue<T>& epilogue = {}) {
-  const auto& gemm = kernels<T>().gemm;
-  const double flops = 2.0 * double(rows) * double(columns) * double(depth);
-  const int64_t wanted = power_of_two(std::min(double(kChunks), flops / kTaskFlops));
-  const int64_t vectors = div_up(columns, gemm.lanes);
-  const int64_t panels = std::max(div_up(vectors, gemm.vectors), std::min(wanted, div_up(vectors, 2)));
-  const int64_t groups = std::clamp<int64_t>(wanted / panels, 1, std::max<int64_t>(1, rows / 48));
-  const int64_t depths = depth_blocks(depth);
-  const std::vector<const T*> pointers = row_pointers(a, rows, a_row);
-  const std::vector<ptrdiff_t> offsets = row_offsets(rows, columns);
-  const bool relu = epilogue.activation == Activation::relu;
-  const ActivationKernel<T> finish = relu ? nullptr : activation_kernel<T>(epilogue.activation);
-  parallel_tasks(panels * groups, flops, [&](int64_t task) {
-    const int64_t m0 = part_begin(rows, groups, task % groups),
-                  m1 = part_begin(rows, groups, task % groups + 1);
-    const int64_t j0 = part_begin(vectors, panels, task / groups) * gemm.lanes,
-                  j1 = std::min(columns, part_begin(vectors, panels, task / groups + 1) * gemm.lanes);
-    alignas(64) T packed[kPackedBytes / sizeof(T)];
-    for (int64_t i = 0; i < depths; ++i) {
-      const int64_t k0 = depth_begin(depth, depths, i), k1 = depth_begin(depth, depths, i + 1);
-      fill(k0, k1, j0, j1 - j0, packed);
-      const Run<T> run = {pointers.data() + m0, k0 * a_step, 0, k1 - k0};
-      gemm.panel({m1 - m0, j1 - j0, &run, 1, a_step, packed, c + j0, offsets.data() + m0, i > 0,
-                  epilogue.bias ? epilogue.bias + j0 : nullptr, nullptr, relu && i == depths - 1});
-    }
-    for (int64_t m = m0; m < m1 && finish; ++m) finish(c + m * columns + j0, c + m * columns + j0, j1 - j0);
-  });
-}
-
-// Packs b (depth, columns), row-major.
-template <class T>
-auto copied(const T* b, int64_t columns) {
-  return [=](int64_t k0, int64_t k1, int64_t j0, int64_t width, T* to) {
-    const int64_t padded = round_up(width, kernels<T>().gemm.lanes);
-    kernels<T>().pack.copy(b + k0 * columns + j0, columns, to, padded, k1 - k0, width, padded);
-  };
-}
-
-// Packs the transpose of b (columns, depth), row-major.
-template <class T>
-auto transposed(const T* b, int64_t depth) {
-  return [=](int64_t k0, int64_t k1, int64_t j0, int64_t width, T* to) {
-    const int64_t lanes = kernels<T>().gemm.lanes, padded = round_up(width, lanes), steps = k1 - k0;
-    const auto part = [&](int64_t j, int64_t rows) {
-      kernels<T>().pack.transpose(b + (j0 + j) * depth + k0, depth, to + j, padded, rows, steps);
-    };
-    if (width == padded) return part(0, width);
-    std::memset(to, 0, size_t(padded * steps) * sizeof(T));
-    if (width < lanes) return part(0, width);
-    part(0, width / lanes * lanes);
-    part(width - lanes, lanes);   // overlaps: a whole square is faster than its rows one by one
-  };
 }
 
 // x in panels of `panel` rows, each transposed and filled with zeros to whole vectors.
@@ -187,8 +98,8 @@ void forward_dots(const LinearProblem& p, const T* x, const T* weight, const T* 
 // A small weight is turned instead of x and y.
 template <class T>
 void forward_turned(const LinearProblem& p, const T* x, const T* weight, const T* bias, Activation act, T* y) {
-  product<T>(p.rows, p.out_features, p.in_features, x, p.in_features, 1, transposed(weight, p.in_features), y,
-             {bias, act});
+  product<T>(p.rows, p.out_features, p.in_features, x, p.in_features, 1, Transposed<T>{weight, p.in_features},
+             y, {bias, act});
 }
 
 template <class T>
@@ -229,7 +140,7 @@ template <class T>
 void backward_input(const LinearProblem& p, const View& grad, const View& weight, const View& dx) {
   const T *g = grad.as<const T>(), *w = weight.as<const T>();
   if (p.rows <= kFewRows) return backward_input_few_rows(p, g, w, dx.as<T>());
-  product(p.rows, p.in_features, p.out_features, g, p.out_features, 1, copied(w, p.in_features), dx.as<T>());
+  product(p.rows, p.in_features, p.out_features, g, p.out_features, 1, Copied<T>{w, p.in_features}, dx.as<T>());
 }
 
 template <class T>
@@ -248,7 +159,7 @@ void backward_weight_few_rows(const LinearProblem& p, const T* grad, const T* x,
 template <class T>
 void backward_weight_product(const LinearProblem& p, const T* grad, const T* x, T* dw) {
   const int64_t in = p.in_features, out = p.out_features;
-  if (out < 1024) return product(out, in, p.rows, grad, 1, out, copied(x, in), dw);
+  if (out < 1024) return product(out, in, p.rows, grad, 1, out, Copied<T>{x, in}, dw);
   // The gradient is turned first: down its columns, a page apart, the tiles would miss the caches.
   const memory::Buffer turned(size_t(p.rows * out) * sizeof(T));
   const int64_t width = std::max<int64_t>(64, 8192 / p.rows / 64 * 64);
@@ -256,7 +167,7 @@ void backward_weight_product(const LinearProblem& p, const T* grad, const T* x, 
     const int64_t o0 = task * width, columns = std::min(width, out - o0);
     kernels<T>().pack.transpose(grad + o0, out, turned.as<T>() + o0 * p.rows, p.rows, p.rows, columns);
   });
-  product<T>(out, in, p.rows, turned.as<T>(), p.rows, 1, copied(x, in), dw);
+  product<T>(out, in, p.rows, turned.as<T>(), p.rows, 1, Copied<T>{x, in}, dw);
 }
 
 template <class T>

@@ -1,0 +1,134 @@
+// Matrix products in register tiles, the right operand packed block by block.
+#pragma once
+
+#include <cstring>
+
+#include "activation.hpp"
+#include "isa.hpp"
+#include "tiling.hpp"
+
+namespace fastconv::cpu {
+
+// Flops of a task where tasks are to be even: 2 to 5 us, as against 0.1 us for handing one out.
+constexpr double kTaskFlops = 4e5;
+
+// Panels that a task packs together where there are many: each visit of a page of B serves them all.
+constexpr int64_t kStrip = 4;
+
+// A task's packed panels lie on its thread's stack: memory that another core used before comes slowly.
+constexpr size_t kPackedBytes = size_t(kDepth + kDepth / 4 + 16) * kMaxVectors * 64;
+
+// The largest power of two that is not above `most`, at least 1: what it counts shares out evenly.
+inline int64_t power_of_two(double most) {
+  int64_t result = 1;
+  while (2 * double(result) <= most) result *= 2;
+  return result;
+}
+
+// Calls body(i) for tasks that are worth a chunk each, or all of them here where they are not worth another
+// thread.
+template <class Body>
+void parallel_tasks(int64_t tasks, double flops, Body&& body) {
+  if (flops >= kChunkFlops) return parallel_for(tasks, body);
+  for (int64_t i = 0; i < tasks; ++i) body(i);
+}
+
+// Packs b (depth, columns), row-major: steps [k0, k1), `width` columns from j0 on.
+template <class T>
+struct Copied {
+  const T* b;
+  int64_t columns;
+
+  void operator()(int64_t k0, int64_t k1, int64_t j0, int64_t width, T* to) const {
+    const int64_t padded = round_up(width, kernels<T>().gemm.lanes);
+    kernels<T>().pack.copy(b + k0 * columns + j0, columns, to, padded, k1 - k0, width, padded);
+  }
+};
+
+// The same from the transpose of b (columns, depth), row-major.
+template <class T>
+struct Transposed {
+  const T* b;
+  int64_t depth;
+
+  void operator()(int64_t k0, int64_t k1, int64_t j0, int64_t width, T* to) const {
+    const int64_t lanes = kernels<T>().gemm.lanes, padded = round_up(width, lanes), steps = k1 - k0;
+    const auto part = [&](int64_t j, int64_t rows) {
+      kernels<T>().pack.transpose(b + (j0 + j) * depth + k0, depth, to + j, padded, rows, steps);
+    };
+    if (width == padded) return part(0, width);
+    std::memset(to, 0, size_t(padded * steps) * sizeof(T));
+    if (width < lanes) return part(0, width);
+    part(0, width / lanes * lanes);
+    part(width - lanes, lanes);   // overlaps: a whole square is faster than its rows one by one
+  }
+};
+
+// How a product is cut: groups of rows times strips of panels of columns.
+struct ProductTasks {
+  int64_t vectors, panels, strips, groups, depths;
+
+  template <class T>
+  static ProductTasks of(const GemmKernels<T>& gemm, int64_t rows, int64_t columns, int64_t depth) {
+    const double flops = 2.0 * double(rows) * double(columns) * double(depth);
+    const int64_t wanted = power_of_two(std::min(double(kChunks), flops / kTaskFlops));
+    ProductTasks tasks;
+    tasks.vectors = div_up(columns, gemm.lanes);
+    tasks.panels = std::max(div_up(tasks.vectors, gemm.vectors), std::min(wanted, div_up(tasks.vectors, 2)));
+    tasks.strips = std::min(tasks.panels, std::max(kChunks, div_up(tasks.panels, kStrip)));
+    tasks.groups = std::clamp<int64_t>(wanted / tasks.panels, 1, std::max<int64_t>(1, rows / 48));
+    tasks.depths = depth_blocks(depth);
+    return tasks;
+  }
+  // Whole vectors, so that transposing leaves no rest.
+  int64_t depth_begin(int64_t depth, int64_t i) const {
+    return std::min(depth, part_begin(div_up(depth, 16), depths, i) * 16);
+  }
+};
+
+template <class T>
+struct Epilogue {
+  const T* bias;   // (columns,) or null
+  Activation activation;
+};
+
+// c (rows, columns) = a b; row m of a at a + m * a_row, its steps a_step apart; fill packs b.
+template <class T, class Fill>
+void product(int64_t rows, int64_t columns, int64_t depth, const T* a, ptrdiff_t a_row, ptrdiff_t a_step,
+             const Fill& fill, T* c, const Epilogue<T>& epilogue = {}) {
+  const auto& gemm = kernels<T>().gemm;
+  const ProductTasks cut = ProductTasks::of(gemm, rows, columns, depth);
+  const std::vector<const T*> pointers = row_pointers(a, rows, a_row);
+  const std::vector<ptrdiff_t> offsets = row_offsets(rows, columns);
+  const bool relu = epilogue.activation == Activation::relu;
+  const ActivationKernel<T> finish = relu ? nullptr : activation_kernel<T>(epilogue.activation);
+  const auto column = [&](int64_t panel) {
+    return std::min(columns, part_begin(cut.vectors, cut.panels, panel) * gemm.lanes);
+  };
+  const double flops = 2.0 * double(rows) * double(columns) * double(depth);
+  parallel_tasks(cut.strips * cut.groups, flops, [&](int64_t task) {
+    const int64_t group = task % cut.groups, strip = task / cut.groups;
+    const int64_t m0 = part_begin(rows, cut.groups, group), m1 = part_begin(rows, cut.groups, group + 1);
+    const int64_t p0 = part_begin(cut.panels, cut.strips, strip),
+                  p1 = part_begin(cut.panels, cut.strips, strip + 1);
+    alignas(64) T packed[kStrip][kPackedBytes / sizeof(T)];
+    for (int64_t i = 0; i < cut.depths; ++i) {
+      const int64_t k0 = cut.depth_begin(depth, i), k1 = cut.depth_begin(depth, i + 1);
+      for (int64_t k = k0, few = p1 - p0 > 1 ? 16 : k1 - k0; k < k1; k += few)
+        for (int64_t p = p0; p < p1; ++p) {
+          const int64_t j = column(p), width = column(p + 1) - j;
+          fill(k, std::min(k1, k + few), j, width, packed[p - p0] + (k - k0) * round_up(width, gemm.lanes));
+        }
+      const Run<T> run = {pointers.data() + m0, k0 * a_step, 0, k1 - k0};
+      for (int64_t p = p0; p < p1; ++p) {
+        const int64_t j = column(p);
+        gemm.panel({m1 - m0, column(p + 1) - j, &run, 1, a_step, packed[p - p0], c + j, offsets.data() + m0,
+                    i > 0, epilogue.bias ? epilogue.bias + j : nullptr, nullptr, relu && i == cut.depths - 1});
+      }
+    }
+    const int64_t j0 = column(p0), j1 = column(p1);
+    for (int64_t m = m0; m < m1 && finish; ++m) finish(c + m * columns + j0, c + m * columns + j0, j1 - j0);
+  });
+}
+
+}   // namespace fastconv::cpu
