@@ -8,13 +8,13 @@
 #include "../core/memory.hpp"
 #include "isa.hpp"
 #include "parallel.hpp"
+#include "tiling.hpp"
 
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kGrain = 65536;          // window elements a chunk: about 10 us
-constexpr int64_t kChannelBlock = 64;      // of a large channels-last image: whole cache lines
-constexpr int64_t kLargeImage = 1 << 20;   // bytes: what fits the second-level cache
+constexpr int64_t kGrain = 65536;       // window elements a chunk: about 10 us
+constexpr int64_t kChannelBlock = 64;   // of a channels-last image where images are few: whole cache lines
 
 int64_t product(const int64_t (&extents)[kMaxSpatial], int spatial) {
   int64_t result = 1;
@@ -51,11 +51,12 @@ void pool_rows(const PoolWindows& w, bool last, int64_t images, int64_t channels
   const PoolKernels<T>& table = kernels<T>().pool;
   const int64_t pixels = w.output[2] * (last ? channels : 1), taps = w.kernel[0] * w.kernel[1] * w.kernel[2];
   const int64_t rows = images * (last ? 1 : channels) * w.output[0] * w.output[1];
+  const bool stream = rows * pixels * int64_t(sizeof(T) + (indices ? sizeof(int64_t) : 0)) > kCachedBytes;
   parallel_ranges(rows, std::max<int64_t>(1, kGrain / taps / std::max<int64_t>(1, pixels)),
                   [&](int64_t begin, int64_t end) {
                     T* to = y + begin * pixels;
                     int64_t* to_indices = indices ? indices + begin * pixels : nullptr;
-                    last ? table.max_rows_channels_last(w, channels, x, to, to_indices, begin, end)
+                    last ? table.max_rows_channels_last(w, channels, x, to, to_indices, begin, end, stream)
                          : table.max_rows(w, x, to, to_indices, begin, end);
                   });
 }
@@ -76,7 +77,8 @@ void run(const PoolProblem& p, const View& x, const View& y, const View* indices
         positions(size_t(arg ? image : 0) * sizeof(int64_t));
     const T* from = x.as<const T>() + n * p.channels * inputs;
     int64_t* kept = arg ? positions.as<int64_t>() : nullptr;
-    last ? table.max_rows_channels_last(w, p.channels, from, values.as<T>(), kept, 0, w.output[0] * w.output[1])
+    last ? table.max_rows_channels_last(w, p.channels, from, values.as<T>(), kept, 0, w.output[0] * w.output[1],
+                                        false)
          : table.max_rows(w, from, values.as<T>(), kept, 0, p.channels * w.output[0] * w.output[1]);
     convert(table.transpose, !last, p.channels, outputs, values.as<const T>(), y.as<T>() + n * image);
     if (arg)
@@ -116,8 +118,7 @@ void scatter(const PoolProblem& p, bool last, const T* grad, const int64_t* indi
           }
         });
 
-  const bool whole = p.channels * inputs * int64_t(sizeof(T)) <= kLargeImage;
-  const int64_t block = whole ? p.channels : std::min(p.channels, kChannelBlock);
+  const int64_t block = p.batch >= kChunks ? p.channels : std::min(p.channels, kChannelBlock);
   const int64_t blocks = block ? (p.channels + block - 1) / block : 0;
   parallel_ranges(p.batch * blocks, std::max<int64_t>(1, kGrain / 4 / work / std::max<int64_t>(1, block)),
                   [&](int64_t begin, int64_t end) {

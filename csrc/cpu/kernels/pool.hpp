@@ -16,8 +16,9 @@ struct PoolWindows {
 template <class T>
 struct PoolKernels {
   void (*max_rows)(const PoolWindows&, const T* x, T* y, int64_t* indices, int64_t begin, int64_t end);
+  // stream: past the caches.
   void (*max_rows_channels_last)(const PoolWindows&, int64_t channels, const T* x, T* y, int64_t* indices,
-                                 int64_t begin, int64_t end);
+                                 int64_t begin, int64_t end, bool stream);
 
   // dx = 0, then dx[indices[i]] += grad[i] in order. Returns the first i whose index is outside [0, plane),
   // which writes nothing, or -1.
@@ -34,8 +35,18 @@ struct PoolKernels {
 #ifdef FASTCONV_ISA
 namespace FASTCONV_ISA {
 template <class T>
+void max_rows(const PoolWindows&, const T* x, T* y, int64_t* indices, int64_t begin, int64_t end);
+template <class T>
+void max_rows_channels_last(const PoolWindows&, int64_t channels, const T* x, T* y, int64_t* indices,
+                            int64_t begin, int64_t end, bool stream);
+template <class T>
+int64_t scatter(const T* grad, const int64_t* indices, int64_t outputs, T* dx, int64_t plane);
+template <class T>
+int64_t scatter_channels_last(const T* grad, const int64_t* indices, int64_t outputs, int64_t channels,
+                              int64_t count, T* dx, int64_t plane);
+template <class T>
 PoolKernels<T> pool_kernels();
-}
+}   // namespace FASTCONV_ISA
 #endif
 
 }   // namespace fastconv::cpu
