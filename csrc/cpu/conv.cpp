@@ -17,7 +17,7 @@ const CorrelationAlgorithm* const correlations[] = {&channels_last_few, &channel
                                                     &planar_direct, &planar_gemm};
 const WeightGradientAlgorithm* const winograd_gradients[] = {&winograd_weight_2x2_3x3, &winograd_weight_4x4_3x3,
                                                              &winograd_weight_2x2_5x5};
-const WeightGradientAlgorithm* const weight_gradients[] = {&weight_dot, &weight_rows, &weight_gemm};
+const WeightGradientAlgorithm* const weight_gradients[] = {&weight_rows, &weight_dot, &weight_gemm};
 
 constexpr int64_t kFewOutputs = 8;   // half a vector
 

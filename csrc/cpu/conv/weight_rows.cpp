@@ -149,14 +149,16 @@ void run(const Correlation& c, const WeightGradientData<T>& data) {
   }
 }
 
-// Where these vectors are fuller than those of output channels, in a loop that broadcasts few of them.
-bool accepts(const Correlation& c, MemoryFormat, MemoryFormat) {
+// Where these vectors are fuller than those of output channels, in a loop that broadcasts few of them; in
+// planes dot products compete, whose vectors are full of pixels.
+bool accepts(const Correlation& c, MemoryFormat, MemoryFormat x) {
   constexpr int64_t kLanes = 16, kMostOutputs = 32, kMostLine = 1 << 20;
-  if (c.groups > 1 || c.w.step != 1 || c.out_channels > kMostOutputs) return false;
-  const int64_t taps = c.w.taps * c.in_channels;
-  const bool fuller = taps * round_up(c.out_channels, kLanes) > c.out_channels * round_up(taps, kLanes);
-  return (fuller || (c.out_channels <= kLanes && 4 * taps >= 3 * round_up(taps, kLanes))) &&
-         c.w.stride <= c.w.taps && partition(c, kLanes).line * (c.h.taps * c.h.step + c.h.stride) < kMostLine;
+  if (c.groups > 1 || c.w.step != 1 || c.out_channels > kMostOutputs || c.w.stride > c.w.taps) return false;
+  if (partition(c, kLanes).line * (c.h.taps * c.h.step + c.h.stride) >= kMostLine) return false;
+  const auto filled = [](int64_t n) { return double(n) / double(round_up(n, kLanes)); };
+  const double taps = filled(c.w.taps * c.in_channels);
+  if (x == MemoryFormat::contiguous && taps < 0.8) return false;
+  return taps > filled(c.out_channels) || (c.out_channels <= kLanes && taps >= 0.75);
 }
 
 }   // namespace
