@@ -13,8 +13,8 @@ namespace {
 
 // The first that accepts runs. Of the direct ones the last of each memory format accepts everything.
 const CorrelationAlgorithm* const winograds[] = {&winograd_2x2_3x3, &winograd_4x4_3x3, &winograd_2x2_5x5};
-const CorrelationAlgorithm* const correlations[] = {&channels_last_few, &channels_last, &turned_strips,
-                                                    &planar_direct, &planar_gemm};
+const CorrelationAlgorithm* const correlations[] = {&batch_lanes,   &channels_last_few, &channels_last,
+                                                    &turned_strips, &planar_direct,     &planar_gemm};
 const WeightGradientAlgorithm* const winograd_gradients[] = {&winograd_weight_2x2_3x3, &winograd_weight_4x4_3x3,
                                                              &winograd_weight_2x2_5x5};
 const WeightGradientAlgorithm* const weight_gradients[] = {&weight_rows, &weight_dot, &weight_gemm};
@@ -41,6 +41,7 @@ bool by_winograd(Algorithm algorithm, bool pays) {
 
 Choice choose(const Correlation& c, Algorithm algorithm, MemoryFormat in, MemoryFormat out) {
   if (by_winograd(algorithm, winograd_pays(c, out))) return {find(winograds, c, in, out), in, out};
+  if (batch_lanes.accepts(c, in, out)) return {&batch_lanes, in, out};
   // Channels last, few output channels (of a group) would leave most of each vector empty; in planes pixels
   // fill it.
   if (c.out_channels <= kFewOutputs) out = MemoryFormat::contiguous;

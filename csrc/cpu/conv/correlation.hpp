@@ -73,6 +73,7 @@ extern const CorrelationAlgorithm winograd_2x2_5x5;
 extern const CorrelationAlgorithm channels_last_few;   // channels_last.cpp
 extern const CorrelationAlgorithm channels_last;
 extern const CorrelationAlgorithm turned_strips;
+extern const CorrelationAlgorithm batch_lanes;     // batch_lanes.cpp
 extern const CorrelationAlgorithm planar_direct;   // planar_direct.cpp
 extern const CorrelationAlgorithm planar_gemm;     // planar_gemm.cpp
 

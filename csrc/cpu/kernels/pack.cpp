@@ -17,43 +17,45 @@ FASTCONV_INLINE void transpose_square(Vec<T>* v) {
   }
 }
 
-// dst_row(j) says where row j of the result begins. A square at (i, j); edges have fewer rows or columns.
+// A corner of fewer than kLanes rows or columns; single ones are moved one element at a time.
 template <class T, class Row>
-FASTCONV_INLINE void transpose_inner(const T* src, ptrdiff_t src_stride, T* dst, Row dst_row, int64_t i,
-                                     int64_t j) {
+void transpose_corner(const T* src, ptrdiff_t src_stride, T* dst, Row dst_row, int rows, int columns) {
   constexpr int lanes = kLanes<T>;
+  if (rows < 3 || columns < 3) {
+    for (int j = 0; j < columns; ++j)
+      for (int i = 0; i < rows; ++i) dst[dst_row(j) + i] = src[i * src_stride + j];
+    return;
+  }
   Vec<T> v[lanes];
 #pragma GCC unroll 16
-  for (int k = 0; k < lanes; ++k) v[k] = load(src + (i + k) * src_stride + j);
-  transpose_square<T>(v);
-#pragma GCC unroll 16
-  for (int k = 0; k < lanes; ++k) store(dst + dst_row(j + k) + i, v[k]);
-}
-template <class T, class Row>
-FASTCONV_INLINE void transpose_edge(const T* src, ptrdiff_t src_stride, T* dst, Row dst_row, int64_t i,
-                                    int64_t j, int rows, int columns) {
-  constexpr int lanes = kLanes<T>;
-  Vec<T> v[lanes];
-#pragma GCC unroll 16
-  for (int k = 0; k < lanes; ++k)
-    v[k] = k < rows ? load_partial(src + (i + k) * src_stride + j, columns) : zero<T>();
+  for (int k = 0; k < lanes; ++k) v[k] = k < rows ? load_partial(src + k * src_stride, columns) : zero<T>();
   transpose_square<T>(v);
 #pragma GCC unroll 16
   for (int k = 0; k < lanes; ++k)
-    if (k < columns) store_partial(dst + dst_row(j + k) + i, v[k], rows);
+    if (k < columns) store_partial(dst + dst_row(k), v[k], rows);
 }
 
+// dst_row(j) says where row j of the result begins.
 template <class T, class Row>
 FASTCONV_INLINE void transpose_to(const T* src, ptrdiff_t src_stride, T* dst, Row dst_row, int64_t rows,
                                   int64_t columns) {
   constexpr int lanes = kLanes<T>;
-  const auto least = [](int64_t left) { return left < lanes ? int(left) : lanes; };
-  for (int64_t i = 0; i < rows; i += lanes)
-    for (int64_t j = 0; j < columns; j += lanes)
-      if (i + lanes <= rows && j + lanes <= columns)
-        transpose_inner(src, src_stride, dst, dst_row, i, j);
-      else
-        transpose_edge(src, src_stride, dst, dst_row, i, j, least(rows - i), least(columns - j));
+  for (int64_t i = 0; i < rows; i += lanes) {
+    const int high = rows - i < lanes ? int(rows - i) : lanes;
+    int64_t j = 0;
+    for (; j + lanes <= columns && high == lanes; j += lanes) {
+      Vec<T> v[lanes];
+#pragma GCC unroll 16
+      for (int k = 0; k < lanes; ++k) v[k] = load(src + (i + k) * src_stride + j);
+      transpose_square<T>(v);
+#pragma GCC unroll 16
+      for (int k = 0; k < lanes; ++k) store(dst + dst_row(j + k) + i, v[k]);
+    }
+    for (; j < columns; j += lanes)
+      transpose_corner(
+          src + i * src_stride + j, src_stride, dst + i, [&](int64_t k) { return dst_row(j + k); }, high,
+          columns - j < lanes ? int(columns - j) : lanes);
+  }
 }
 
 template <class T>
