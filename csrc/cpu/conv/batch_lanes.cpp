@@ -1,8 +1,7 @@
 // Direct convolution with images along the vectors, for batches of small images with few channels: neither the
-// columns of a plane nor the output channels would fill a vector there, 16 images do. The lines of 16 images
-// that a few output rows read are turned to [..][image] in the cache; then output channels are broadcast, and
-// neighbouring pixels are the tile's vectors. Tap rows outside the image are left out, columns outside it read
-// zeros.
+// columns of a plane nor the output channels would fill a vector there, 16 images do. Blocks of 16 images are
+// turned to [..][image]; then output channels are broadcast, and neighbouring pixels are the tile's vectors.
+// Tap rows outside the image are left out, columns outside it read zeros.
 #include <cstring>
 
 #include "../../core/memory.hpp"
@@ -17,46 +16,24 @@ namespace fastconv::cpu {
 namespace {
 
 constexpr int64_t kLanes = 16;              // of the widest vectors
-constexpr int64_t kCopyBytes = 256 << 10;   // of the lines of one strip: a quarter of a small L2
+constexpr int64_t kLineBytes = 128 << 10;   // of the lines of an output row: what L1 and L2 serve well
 
-// The turned lines: channel i of column x of line y is the vector at i * channel + y * line + x * column.
+// A turned block: channel i of column x of line y is the vector at i * channel + y * line + x * column.
 struct Turned {
   int64_t left, width;   // zero columns before the input's, all columns
-  int64_t channel, line, column;
+  int64_t channel, line, column, block;
 };
 
-Turned turned(const Correlation& c, MemoryFormat format, int64_t lines) {
+Turned turned(const Correlation& c, MemoryFormat format) {
   Turned t{};
   t.left = std::max<int64_t>(0, -c.w.first);
   t.width = t.left + std::max(c.w.in, (c.w.out - 1) * c.w.stride + c.w.first + (c.w.taps - 1) * c.w.step + 1);
   const bool planes = format == MemoryFormat::contiguous;
   t.column = planes ? 1 : c.in_channels;
   t.line = t.width * t.column;
-  t.channel = planes ? lines * t.line : 1;
+  t.channel = planes ? c.h.in * t.line : 1;
+  t.block = c.h.in * t.width * c.in_channels;
   return t;
-}
-
-int64_t lines_of_rows(const Correlation& c, int64_t rows) {
-  return std::min(c.h.in, (rows - 1) * c.h.stride + (c.h.taps - 1) * c.h.step + 1);
-}
-
-struct Partition {
-  int64_t rows, strips;   // output rows a strip; strips a block of images
-  int64_t blocks;         // of images
-};
-
-Partition partition(const Correlation& c, int64_t lanes, int64_t bytes) {
-  Partition part{};
-  part.blocks = div_up(c.batch, lanes);
-  const double flops = c.flops_per_pixel() * double(c.pixels() * lanes);
-  const int64_t wanted =
-      std::clamp<int64_t>(div_up(2 * kChunks, part.blocks), 1, int64_t(flops / kChunkFlops) + 1);
-  part.rows = std::max<int64_t>(1, c.h.out / wanted);
-  const Turned t = turned(c, MemoryFormat::contiguous, 1);
-  while (part.rows > 1 && lines_of_rows(c, part.rows) * t.line * c.in_channels * lanes * bytes > kCopyBytes)
-    --part.rows;
-  part.strips = div_up(c.h.out, part.rows);
-  return part;
 }
 
 // The weight as rows of steps (tap row, tap, input channel).
@@ -72,17 +49,26 @@ void copy_weight(const Correlation& c, const T* weight, T* to) {
 // Lines [y0, y1) of `images` images, from image n on.
 template <class T>
 void turn(const Correlation& c, const CorrelationData<T>& data, const Turned& t, int64_t n, int64_t images,
-          int64_t y0, int64_t y1, T* to) {
+          int64_t y0, int64_t y1, T* block) {
   const int64_t lanes = kernels<T>().gemm.lanes, plane = c.h.in * c.w.in;
   const bool planes = data.in_format == MemoryFormat::contiguous;
-  const int64_t inner = planes ? 1 : c.in_channels;   // elements a column
+  const int64_t inner = planes ? 1 : c.in_channels, outer = planes ? c.in_channels : 1;
   std::vector<ptrdiff_t> rows;
-  for (int64_t y = 0; y < y1 - y0; ++y)
+  for (int64_t y = y0; y < y1; ++y)
     for (int64_t x = 0; x < c.w.in * inner; ++x) rows.push_back((y * t.line + t.left * inner + x) * lanes);
-  const T* from = data.in + n * c.in_channels * plane + y0 * c.w.in * inner;
-  for (int64_t i = 0; i < (planes ? c.in_channels : 1); ++i)
-    kernels<T>().pack.transpose_rows(from + i * plane, c.in_channels * plane, to + i * t.channel * lanes,
-                                     rows.data(), images, int64_t(rows.size()));
+  const int64_t right = t.width - t.left - c.w.in;
+  for (int64_t i = 0; i < outer; ++i) {
+    T* to = block + i * t.channel * lanes;
+    if (images < lanes)   // no stray denormals in the lanes of the missing ones
+      std::memset(to + y0 * t.line * lanes, 0, size_t((y1 - y0) * t.line * lanes) * sizeof(T));
+    kernels<T>().pack.transpose_rows(data.in + (n * c.in_channels + i) * plane + y0 * c.w.in * inner,
+                                     c.in_channels * plane, to, rows.data(), images, int64_t(rows.size()));
+    for (int64_t y = y0; y < y1; ++y) {
+      T* line = to + y * t.line * lanes;
+      std::memset(line, 0, size_t(t.left * inner * lanes) * sizeof(T));
+      std::memset(line + (t.left + c.w.in) * inner * lanes, 0, size_t(right * inner * lanes) * sizeof(T));
+    }
+  }
 }
 
 // Computed rows [p0, p1) of channels and 16 images to where they belong: computed as [channel][pixel] for
@@ -99,24 +85,23 @@ void put(const Correlation& c, const CorrelationData<T>& data, const T* computed
     kernels<T>().pack.transpose(computed + k * part * lanes, lanes, to + k * c.pixels(), image, part, images);
 }
 
-// Output row p from the turned lines, whose first is y0.
+// Neighbouring pixels of output row p; args.x is the block.
 template <class T>
-void compute_row(const Correlation& c, const Turned& t, PlanarArgs<T> args, const T* const* weights,
-                 const int32_t* offsets, int64_t p, int64_t y0, bool relu) {
-  const int64_t lanes = kernels<T>().gemm.lanes, row = c.w.taps * c.in_channels;
+void compute(const Correlation& c, const Turned& t, PlanarArgs<T> args, const T* const* weights,
+             const int32_t* offsets, int64_t p, bool relu) {
+  const int64_t row = c.w.taps * c.in_channels;
   const Reach taps = reach(c.h, p);
   const int64_t steps = (taps.last - taps.first) * row, blocks = depth_blocks(steps);
-  const T* line = args.x + (p * c.h.stride + c.h.first - y0) * t.line * lanes;
+  args.x += (p * c.h.stride + c.h.first + taps.first * c.h.step) * t.line * kernels<T>().gemm.lanes;
   std::vector<const T*> rows(static_cast<size_t>(args.rows));
   for (int64_t b = 0; b < blocks; ++b) {
-    const int64_t l0 = taps.first * row + part_begin(steps, blocks, b);
-    for (int64_t k = 0; k < args.rows; ++k) rows[size_t(k)] = weights[k] + l0;
+    const int64_t begin = part_begin(steps, blocks, b);
+    for (int64_t k = 0; k < args.rows; ++k) rows[size_t(k)] = weights[k] + taps.first * row + begin;
     args.weights = rows.data();
-    args.steps = taps.first * row + part_begin(steps, blocks, b + 1) - l0;
-    args.offsets = offsets + l0;
+    args.steps = part_begin(steps, blocks, b + 1) - begin;
+    args.offsets = offsets + begin;
     args.accumulate = b > 0;
     args.relu = relu && b == blocks - 1;
-    args.x = line;
     kernels<T>().gemm.planar(args);
   }
 }
@@ -124,53 +109,53 @@ void compute_row(const Correlation& c, const Turned& t, PlanarArgs<T> args, cons
 template <class T>
 void run(const Correlation& c, const CorrelationData<T>& data) {
   const int64_t lanes = kernels<T>().gemm.lanes, vectors = kernels<T>().gemm.vectors;
-  const Partition part = partition(c, lanes, sizeof(T));
   const bool planes = data.out_format == MemoryFormat::contiguous;
-  const Turned t = turned(c, data.in_format, lines_of_rows(c, part.rows));
+  const Turned t = turned(c, data.in_format);
   const memory::Buffer copy(size_t(c.out_channels * c.depth()) * sizeof(T));
   copy_weight(c, data.weight, copy.as<T>());
   const std::vector<const T*> weights = row_pointers<T>(copy.as<const T>(), c.out_channels, c.depth());
-  std::vector<int32_t> offsets;   // of each step, from the output pixel's first column and line
+  std::vector<int32_t> offsets;   // of each step
   for (int64_t r = 0; r < c.h.taps; ++r)
     for (int64_t s = 0; s < c.w.taps; ++s)
       for (int64_t i = 0; i < c.in_channels; ++i)
         offsets.push_back(int32_t((i * t.channel + r * c.h.step * t.line + s * c.w.step * t.column) * lanes));
   const bool relu = data.activation == Activation::relu;
 
-  const double flops = c.flops_per_pixel() * double(c.pixels() * lanes) / double(part.strips);
-  parallel_items(part.blocks * part.strips, flops, [&](int64_t item) {
-    const int64_t n = item / part.strips * lanes, images = std::min(lanes, c.batch - n);
-    const int64_t p0 = item % part.strips * part.rows, p1 = std::min(c.h.out, p0 + part.rows);
+  // Parts of the lines, and of the output rows, of each block.
+  const int64_t blocks = div_up(c.batch, lanes), each = div_up(2 * kChunks, blocks);
+  const int64_t slices = std::min(each, c.h.in), strips = std::min(each, c.h.out);
+  const memory::Buffer turned_input(size_t(blocks * t.block * lanes) * sizeof(T));
+  parallel_items(blocks * slices, kMoveFlops * double(t.block * lanes / slices), [&](int64_t item) {
+    const int64_t block = item / slices, n = block * lanes, i = item % slices;
+    T* to = turned_input.as<T>() + block * t.block * lanes;
+    const int64_t y0 = part_begin(c.h.in, slices, i), y1 = part_begin(c.h.in, slices, i + 1);
+    turn(c, data, t, n, std::min(lanes, c.batch - n), y0, y1, to);
+  });
+  const double flops = c.flops_per_pixel() * double(c.pixels() * lanes) / double(strips);
+  parallel_items(blocks * strips, flops, [&](int64_t item) {
+    const int64_t block = item / strips, i = item % strips;
+    const int64_t p0 = part_begin(c.h.out, strips, i), p1 = part_begin(c.h.out, strips, i + 1);
     const int64_t pixels = (p1 - p0) * c.w.out;
-    const int64_t y0 = std::clamp<int64_t>(p0 * c.h.stride + c.h.first, 0, c.h.in);
-    const int64_t bottom = (p1 - 1) * c.h.stride + c.h.first + (c.h.taps - 1) * c.h.step + 1;
-    const int64_t y1 = std::clamp(bottom, y0, c.h.in);
-    const size_t read =
-        size_t(lines_of_rows(c, part.rows) * t.line / t.column * c.in_channels * lanes) * sizeof(T);
-    const memory::Buffer lines(read);
     const memory::Buffer computed(size_t(c.out_channels * pixels * lanes) * sizeof(T));
-    std::memset(lines.as<T>(), 0, read);
-    turn(c, data, t, n, images, y0, y1, lines.as<T>());
-
     PlanarArgs<T> args{};
     args.rows = c.out_channels;
+    args.x = turned_input.as<const T>() + block * t.block * lanes;
     args.c = computed.as<T>();
     args.c_stride = planes ? pixels * lanes : lanes;
     args.row_bias = data.bias;
     for (int64_t p = p0; p < p1; ++p)
       for (int64_t q = 0; q < c.w.out; q += vectors) {
-        args.x = lines.as<const T>();
         args.vectors = int(std::min(vectors, c.w.out - q));
         for (int j = 0; j < args.vectors; ++j) {
           args.x_offsets[j] = ((q + j) * c.w.stride + c.w.first + t.left) * t.column * lanes;
           args.c_offsets[j] = ((p - p0) * c.w.out + q + j) * (planes ? 1 : c.out_channels) * lanes;
           args.lanes[j] = int(lanes);
         }
-        compute_row(c, t, args, weights.data(), offsets.data(), p, y0, relu);
+        compute(c, t, args, weights.data(), offsets.data(), p, relu);
       }
     if (data.activation != Activation::none && !relu)
       activation_kernel<T>(data.activation)(args.c, args.c, c.out_channels * pixels * lanes);
-    put(c, data, args.c, n, images, p0, p1);
+    put(c, data, args.c, block * lanes, std::min(lanes, c.batch - block * lanes), p0, p1);
   });
 }
 
@@ -178,12 +163,15 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
 bool wasteful(int64_t n) { return 10 * n < 9 * round_up(n, kLanes); }
 
 bool accepts(const Correlation& c, MemoryFormat in, MemoryFormat out) {
-  constexpr int64_t kFewestOutputs = 4, kMostOutputs = 48, kFewestTaps = 4;
-  const int64_t line = turned(c, in, 1).width * c.in_channels * kLanes * int64_t(sizeof(float));
+  constexpr int64_t kFewestOutputs = 4, kMostOutputs = 48, kFewestSteps = 64;
+  constexpr double kFarthest = 1 << 30;   // offsets are int32
+  const Turned t = turned(c, in);
+  const int64_t lines = ((c.h.taps - 1) * c.h.step + 1) * t.width * c.in_channels;
   const bool planes = in == MemoryFormat::contiguous && out == MemoryFormat::contiguous;
-  return c.groups == 1 && c.h.dense() && c.w.dense() && c.taps() >= kFewestTaps &&
+  return c.groups == 1 && c.h.dense() && c.w.dense() && c.taps() > 1 && c.depth() >= kFewestSteps &&
          c.out_channels >= kFewestOutputs && c.out_channels <= kMostOutputs && !wasteful(c.batch) &&
-         lines_of_rows(c, 1) * line <= kCopyBytes && wasteful(planes ? c.w.out : c.out_channels);
+         lines * kLanes * int64_t(sizeof(float)) <= kLineBytes && double(t.block * kLanes) < kFarthest &&
+         (planes ? wasteful(c.w.out) : c.out_channels <= kLanes || wasteful(c.out_channels));
 }
 
 }   // namespace

@@ -30,8 +30,11 @@ struct Strip {
     int64_t begin, end;
     Reach h, w;
   };
-  int64_t row0, row1;            // of the rows of all images
-  std::vector<int64_t> pixels;   // in the order of their classes: which pixel of the strip
+  struct Pixel {
+    int64_t row, column;   // of the strip
+  };
+  int64_t row0, row1;          // of the rows of all images
+  std::vector<Pixel> pixels;   // in the order of their classes
   std::vector<Class> classes;
   std::vector<const T*> pointers;   // [run][pixel]
   std::vector<Run<T>> runs;         // one a tap, or one a tap row
@@ -57,10 +60,10 @@ struct Strip {
 // All pixels in order, as one class.
 template <class T>
 void keep_order(const Correlation& c, Strip<T>& strip) {
-  const int64_t pixels = (strip.row1 - strip.row0) * c.w.out;
   strip.pixels.clear();
-  for (int64_t i = 0; i < pixels; ++i) strip.pixels.push_back(i);
-  strip.classes = {{0, pixels, {0, c.h.taps}, {0, c.w.taps}}};
+  for (int64_t row = 0; row < strip.row1 - strip.row0; ++row)
+    for (int64_t q = 0; q < c.w.out; ++q) strip.pixels.push_back({row, q});
+  strip.classes = {{0, int64_t(strip.pixels.size()), {0, c.h.taps}, {0, c.w.taps}}};
 }
 
 // Pixels that reach the same taps together, so that no product with padding is computed; where only few do,
@@ -84,14 +87,14 @@ void classify(const Correlation& c, Strip<T>& strip) {
   for (int64_t q = 0; q < c.w.out; ++q) join(columns, reach(c.w, q), q);
   strip.pixels.clear();
   strip.classes.clear();
-  std::vector<int64_t> others;
+  std::vector<typename Strip<T>::Pixel> others;
   for (const Group& h : rows)
     for (const Group& w : columns) {
       const int64_t count = int64_t(h.members.size() * w.members.size()), begin = int64_t(strip.pixels.size());
       const bool own = count >= kFewest && !(h.reach == all_h && w.reach == all_w);
-      std::vector<int64_t>& list = own ? strip.pixels : others;
+      auto& list = own ? strip.pixels : others;
       for (const int64_t row : h.members)
-        for (const int64_t q : w.members) list.push_back(row * c.w.out + q);
+        for (const int64_t q : w.members) list.push_back({row, q});
       if (own) strip.classes.push_back({begin, begin + count, h.reach, w.reach});
     }
   const int64_t begin = int64_t(strip.pixels.size());
@@ -102,12 +105,13 @@ void classify(const Correlation& c, Strip<T>& strip) {
 // Results go where they belong in a channels-last array.
 template <class T>
 void locate_outputs(const Correlation& c, int64_t channels, Strip<T>& strip) {
+  std::vector<ptrdiff_t> rows;
+  for (int64_t row = strip.row0; row < strip.row1; ++row)
+    rows.push_back((row / c.h.out * c.h.extent + c.h.out_first + row % c.h.out * c.h.out_step) * c.w.extent +
+                   c.w.out_first);
   strip.out.clear();
-  for (const int64_t pixel : strip.pixels) {
-    const int64_t row = strip.row0 + pixel / c.w.out, q = pixel % c.w.out;
-    const int64_t n = row / c.h.out, y = c.h.out_first + row % c.h.out * c.h.out_step;
-    strip.out.push_back(((n * c.h.extent + y) * c.w.extent + c.w.out_first + q * c.w.out_step) * channels);
-  }
+  for (const auto& pixel : strip.pixels)
+    strip.out.push_back((rows[size_t(pixel.row)] + pixel.column * c.w.out_step) * channels);
 }
 
 // Calls body(image, first output row, end, line y0, end y1) for each image that a strip has rows of; the lines
@@ -163,21 +167,34 @@ Lines<T> turned_lines(const Correlation& c, const T* in, int64_t row0, int64_t r
 // One run a tap: pointers into the lines, or at `zeros`.
 template <class T>
 void point_at_taps(const Correlation& c, const Lines<T>& lines, const T* zeros, Strip<T>& strip) {
-  const int64_t channels = c.in_channels * c.groups;
+  const int64_t channels = c.in_channels * c.groups, pixels = int64_t(strip.pixels.size());
   strip.columns = c.w.taps;
-  strip.pointers.resize(size_t(c.taps()) * strip.pixels.size());
+  strip.pointers.resize(size_t(c.taps() * pixels));
   strip.runs.clear();
-  const T** to = strip.pointers.data();
+  struct Window {
+    int64_t y, x, at;   // where its first tap reads, and which pixel of the lines that is
+  };
+  std::vector<Window> windows;
+  std::vector<int64_t> tops;
+  for (int64_t row = strip.row0; row < strip.row1; ++row)
+    tops.push_back(row % c.h.out * c.h.stride + c.h.first);
+  for (const auto& [row, column] : strip.pixels) {
+    const int64_t y = tops[size_t(row)], x = column * c.w.stride + c.w.first;
+    windows.push_back({y, x, (lines.origin[size_t(row)] + y) * c.w.in + x});
+  }
   for (int64_t r = 0; r < c.h.taps; ++r)
     for (int64_t s = 0; s < c.w.taps; ++s) {
+      const int64_t y = r * c.h.step, x = s * c.w.step;
+      const T** to = strip.pointers.data() + (r * c.w.taps + s) * pixels;
       strip.runs.push_back({to, 0, 0, c.in_channels});
-      for (const int64_t pixel : strip.pixels) {
-        const int64_t row = pixel / c.w.out;
-        const int64_t y = (strip.row0 + row) % c.h.out * c.h.stride + c.h.first + r * c.h.step;
-        const int64_t x = pixel % c.w.out * c.w.stride + c.w.first + s * c.w.step;
-        const bool inside = y >= 0 && y < c.h.in && x >= 0 && x < c.w.in;
-        *to++ = inside ? lines.data + ((lines.origin[size_t(row)] + y) * c.w.in + x) * channels : zeros;
-      }
+      for (const auto& part : strip.classes)
+        if (part.h.first <= r && r < part.h.last && part.w.first <= s && s < part.w.last)
+          for (int64_t i = part.begin; i < part.end; ++i) {
+            const Window& from = windows[size_t(i)];
+            const bool inside =
+                from.y + y >= 0 && from.y + y < c.h.in && from.x + x >= 0 && from.x + x < c.w.in;
+            to[i] = inside ? lines.data + (from.at + y * c.w.in + x) * channels : zeros;
+          }
     }
 }
 
