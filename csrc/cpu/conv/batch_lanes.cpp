@@ -122,7 +122,7 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
   const bool relu = data.activation == Activation::relu;
 
   // Parts of the lines, and of the output rows, of each block.
-  const int64_t blocks = div_up(c.batch, lanes), each = div_up(2 * kChunks, blocks);
+  const int64_t blocks = div_up(c.batch, lanes), each = div_up(kChunks, blocks);
   const int64_t slices = std::min(each, c.h.in), strips = std::min(each, c.h.out);
   const memory::Buffer turned_input(size_t(blocks * t.block * lanes) * sizeof(T));
   parallel_items(blocks * slices, kMoveFlops * double(t.block * lanes / slices), [&](int64_t item) {

@@ -182,11 +182,13 @@ bool accepts_few(const Correlation& c, MemoryFormat, MemoryFormat out) {
 bool accepts(const Correlation&, MemoryFormat in, MemoryFormat out) {
   return in == MemoryFormat::channels_last && out == MemoryFormat::channels_last;
 }
-// Planes, turned a strip at a time: cheaper than gathering every tap, where channels fill the vectors.
+// Planes, turned a strip at a time, where channels fill the vectors: cheaper than gathering every tap, and with
+// few input channels better than rows that leave vectors half empty.
 bool accepts_planes(const Correlation& c, MemoryFormat in, MemoryFormat out) {
-  constexpr int64_t kManyChannels = 48;
+  constexpr int64_t kManyChannels = 48, lanes = 16;
+  const bool wasteful = 10 * c.w.out < 9 * round_up(c.w.out, lanes);
   return in == MemoryFormat::contiguous && out == MemoryFormat::contiguous && c.groups == 1 && c.taps() > 1 &&
-         std::min(c.in_channels, c.out_channels) >= kManyChannels;
+         c.out_channels >= kManyChannels && (c.in_channels >= kManyChannels || (mergeable(c) && wasteful));
 }
 
 }   // namespace

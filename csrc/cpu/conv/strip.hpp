@@ -60,9 +60,10 @@ struct Strip {
 // All pixels in order, as one class.
 template <class T>
 void keep_order(const Correlation& c, Strip<T>& strip) {
-  strip.pixels.clear();
+  strip.pixels.resize(size_t((strip.row1 - strip.row0) * c.w.out));
+  auto* to = strip.pixels.data();
   for (int64_t row = 0; row < strip.row1 - strip.row0; ++row)
-    for (int64_t q = 0; q < c.w.out; ++q) strip.pixels.push_back({row, q});
+    for (int64_t q = 0; q < c.w.out; ++q) *to++ = {row, q};
   strip.classes = {{0, int64_t(strip.pixels.size()), {0, c.h.taps}, {0, c.w.taps}}};
 }
 
@@ -86,6 +87,7 @@ void classify(const Correlation& c, Strip<T>& strip) {
     join(rows, reach(c.h, row % c.h.out), row - strip.row0);
   for (int64_t q = 0; q < c.w.out; ++q) join(columns, reach(c.w, q), q);
   strip.pixels.clear();
+  strip.pixels.reserve(size_t((strip.row1 - strip.row0) * c.w.out));
   strip.classes.clear();
   std::vector<typename Strip<T>::Pixel> others;
   for (const Group& h : rows)
@@ -109,9 +111,9 @@ void locate_outputs(const Correlation& c, int64_t channels, Strip<T>& strip) {
   for (int64_t row = strip.row0; row < strip.row1; ++row)
     rows.push_back((row / c.h.out * c.h.extent + c.h.out_first + row % c.h.out * c.h.out_step) * c.w.extent +
                    c.w.out_first);
-  strip.out.clear();
-  for (const auto& pixel : strip.pixels)
-    strip.out.push_back((rows[size_t(pixel.row)] + pixel.column * c.w.out_step) * channels);
+  strip.out.resize(strip.pixels.size());
+  ptrdiff_t* to = strip.out.data();
+  for (const auto& [row, column] : strip.pixels) *to++ = (rows[size_t(row)] + column * c.w.out_step) * channels;
 }
 
 // Calls body(image, first output row, end, line y0, end y1) for each image that a strip has rows of; the lines
@@ -175,6 +177,7 @@ void point_at_taps(const Correlation& c, const Lines<T>& lines, const T* zeros, 
     int64_t y, x, at;   // where its first tap reads, and which pixel of the lines that is
   };
   std::vector<Window> windows;
+  windows.reserve(size_t(pixels));
   std::vector<int64_t> tops;
   for (int64_t row = strip.row0; row < strip.row1; ++row)
     tops.push_back(row % c.h.out * c.h.stride + c.h.first);
