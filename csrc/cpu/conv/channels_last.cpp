@@ -163,8 +163,8 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
     }
     if (planes) {   // groups == 1
       const int64_t channels = std::min(c.out_channels, last * part.panel) - first * part.panel;
-      const memory::Buffer computed(strip.pixels.size() * size_t(channels) * sizeof(T));
-      for (const auto& [row, column] : strip.pixels) strip.out.push_back((row * c.w.out + column) * channels);
+      const memory::Buffer computed(size_t(strip.pixels() * channels) * sizeof(T));
+      locate_in_strip(c, channels, strip);
       multiply(c, data, part, strip, packed.as<T>(), 0, first, last, computed.as<T>());
       put_planes(c, computed.as<const T>(), first * part.panel, channels, strip.row0, strip.row1, data.out);
     } else {

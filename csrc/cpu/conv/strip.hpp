@@ -23,23 +23,35 @@ inline Reach reach(const Axis& axis, int64_t position) {
   return first < last ? Reach{first, last} : Reach{0, 0};
 }
 
+// Neighbouring pixels of one row of a strip.
+struct Piece {
+  int64_t row, column, count;
+  bool inside;   // all their taps are
+};
+
 template <class T>
 struct Strip {
-  // Neighbours in the list of pixels that reach the same taps.
+  // Pieces whose pixels reach the same taps; their pixels lie in [begin, end).
   struct Class {
+    size_t first, last;
     int64_t begin, end;
     Reach h, w;
   };
-  struct Pixel {
-    int64_t row, column;   // of the strip
-  };
-  int64_t row0, row1;          // of the rows of all images
-  std::vector<Pixel> pixels;   // in the order of their classes
+  int64_t row0, row1;   // of the rows of all images
+  std::vector<Piece> pieces;
   std::vector<Class> classes;
   std::vector<const T*> pointers;   // [run][pixel]
   std::vector<Run<T>> runs;         // one a tap, or one a tap row
   std::vector<ptrdiff_t> out;       // of each pixel
   int64_t columns;                  // taps of a row that have a run of their own
+
+  int64_t pixels() const { return classes.back().end; }
+  void add_class(size_t first, Reach h, Reach w) {
+    const int64_t begin = classes.empty() ? 0 : pixels();
+    int64_t end = begin;
+    for (size_t i = first; i < pieces.size(); ++i) end += pieces[i].count;
+    classes.push_back({first, pieces.size(), begin, end, h, w});
+  }
 
   // The runs of a class that cover steps [begin, end) of a panel whose block begins at `begin`.
   void cut(const Class& part, int64_t begin, int64_t end, ptrdiff_t offset, std::vector<Run<T>>& to) const {
@@ -60,11 +72,8 @@ struct Strip {
 // All pixels in order, as one class.
 template <class T>
 void keep_order(const Correlation& c, Strip<T>& strip) {
-  strip.pixels.resize(size_t((strip.row1 - strip.row0) * c.w.out));
-  auto* to = strip.pixels.data();
-  for (int64_t row = 0; row < strip.row1 - strip.row0; ++row)
-    for (int64_t q = 0; q < c.w.out; ++q) *to++ = {row, q};
-  strip.classes = {{0, int64_t(strip.pixels.size()), {0, c.h.taps}, {0, c.w.taps}}};
+  for (int64_t row = 0; row < strip.row1 - strip.row0; ++row) strip.pieces.push_back({row, 0, c.w.out, false});
+  strip.add_class(0, {0, c.h.taps}, {0, c.w.taps});
 }
 
 // Pixels that reach the same taps together, so that no product with padding is computed; where only few do,
@@ -73,47 +82,63 @@ template <class T>
 void classify(const Correlation& c, Strip<T>& strip) {
   constexpr int64_t kFewest = 4;   // a tile of fewer rows takes as long
   const Reach all_h = {0, c.h.taps}, all_w = {0, c.w.taps};
-  struct Group {
+  struct Rows {
     Reach reach;
     std::vector<int64_t> members;
   };
-  std::vector<Group> rows, columns;
-  const auto join = [](std::vector<Group>& groups, const Reach& its, int64_t member) {
-    for (Group& group : groups)
-      if (group.reach == its) return group.members.push_back(member);
-    groups.push_back({its, {member}});
+  std::vector<Rows> rows;
+  for (int64_t row = strip.row0; row < strip.row1; ++row) {
+    const Reach its = reach(c.h, row % c.h.out);
+    auto group = std::find_if(rows.begin(), rows.end(), [&](const Rows& other) { return other.reach == its; });
+    if (group == rows.end()) group = rows.insert(group, {its, {}});
+    group->members.push_back(row - strip.row0);
+  }
+  struct Columns {
+    Reach reach;
+    int64_t first, count;
   };
-  for (int64_t row = strip.row0; row < strip.row1; ++row)
-    join(rows, reach(c.h, row % c.h.out), row - strip.row0);
-  for (int64_t q = 0; q < c.w.out; ++q) join(columns, reach(c.w, q), q);
-  strip.pixels.clear();
-  strip.pixels.reserve(size_t((strip.row1 - strip.row0) * c.w.out));
-  strip.classes.clear();
-  std::vector<typename Strip<T>::Pixel> others;
-  for (const Group& h : rows)
-    for (const Group& w : columns) {
-      const int64_t count = int64_t(h.members.size() * w.members.size()), begin = int64_t(strip.pixels.size());
-      const bool own = count >= kFewest && !(h.reach == all_h && w.reach == all_w);
-      auto& list = own ? strip.pixels : others;
+  std::vector<Columns> columns;
+  for (int64_t q = 0; q < c.w.out; ++q) {
+    const Reach its = reach(c.w, q);
+    if (columns.empty() || !(columns.back().reach == its)) columns.push_back({its, q, 0});
+    ++columns.back().count;
+  }
+  std::vector<Piece> others;
+  for (const Rows& h : rows)
+    for (const Columns& w : columns) {
+      const bool inside = h.reach == all_h && w.reach == all_w;
+      const bool own = !inside && int64_t(h.members.size()) * w.count >= kFewest;
+      const size_t first = strip.pieces.size();
       for (const int64_t row : h.members)
-        for (const int64_t q : w.members) list.push_back({row, q});
-      if (own) strip.classes.push_back({begin, begin + count, h.reach, w.reach});
+        (own ? strip.pieces : others).push_back({row, w.first, w.count, own || inside});
+      if (own) strip.add_class(first, h.reach, w.reach);
     }
-  const int64_t begin = int64_t(strip.pixels.size());
-  strip.pixels.insert(strip.pixels.end(), others.begin(), others.end());
-  strip.classes.push_back({begin, int64_t(strip.pixels.size()), all_h, all_w});
+  const size_t first = strip.pieces.size();
+  strip.pieces.insert(strip.pieces.end(), others.begin(), others.end());
+  strip.add_class(first, all_h, all_w);
 }
 
 // Results go where they belong in a channels-last array.
 template <class T>
 void locate_outputs(const Correlation& c, int64_t channels, Strip<T>& strip) {
-  std::vector<ptrdiff_t> rows;
-  for (int64_t row = strip.row0; row < strip.row1; ++row)
-    rows.push_back((row / c.h.out * c.h.extent + c.h.out_first + row % c.h.out * c.h.out_step) * c.w.extent +
-                   c.w.out_first);
-  strip.out.resize(strip.pixels.size());
+  strip.out.resize(size_t(strip.pixels()));
   ptrdiff_t* to = strip.out.data();
-  for (const auto& [row, column] : strip.pixels) *to++ = (rows[size_t(row)] + column * c.w.out_step) * channels;
+  for (const Piece& piece : strip.pieces) {
+    const int64_t row = strip.row0 + piece.row, y = c.h.out_first + row % c.h.out * c.h.out_step;
+    ptrdiff_t at =
+        ((row / c.h.out * c.h.extent + y) * c.w.extent + c.w.out_first + piece.column * c.w.out_step) *
+        channels;
+    for (int64_t i = 0; i < piece.count; ++i, at += c.w.out_step * channels) *to++ = at;
+  }
+}
+
+// Results go to [pixel][channel] of the strip.
+template <class T>
+void locate_in_strip(const Correlation& c, int64_t channels, Strip<T>& strip) {
+  strip.out.resize(size_t(strip.pixels()));
+  ptrdiff_t* to = strip.out.data();
+  for (const Piece& piece : strip.pieces)
+    for (int64_t i = 0; i < piece.count; ++i) *to++ = (piece.row * c.w.out + piece.column + i) * channels;
 }
 
 // Calls body(image, first output row, end, line y0, end y1) for each image that a strip has rows of; the lines
@@ -169,35 +194,30 @@ Lines<T> turned_lines(const Correlation& c, const T* in, int64_t row0, int64_t r
 // One run a tap: pointers into the lines, or at `zeros`.
 template <class T>
 void point_at_taps(const Correlation& c, const Lines<T>& lines, const T* zeros, Strip<T>& strip) {
-  const int64_t channels = c.in_channels * c.groups, pixels = int64_t(strip.pixels.size());
+  const int64_t channels = c.in_channels * c.groups, pixels = strip.pixels();
   strip.columns = c.w.taps;
   strip.pointers.resize(size_t(c.taps() * pixels));
-  strip.runs.clear();
-  struct Window {
-    int64_t y, x, at;   // where its first tap reads, and which pixel of the lines that is
-  };
-  std::vector<Window> windows;
-  windows.reserve(size_t(pixels));
-  std::vector<int64_t> tops;
-  for (int64_t row = strip.row0; row < strip.row1; ++row)
-    tops.push_back(row % c.h.out * c.h.stride + c.h.first);
-  for (const auto& [row, column] : strip.pixels) {
-    const int64_t y = tops[size_t(row)], x = column * c.w.stride + c.w.first;
-    windows.push_back({y, x, (lines.origin[size_t(row)] + y) * c.w.in + x});
-  }
   for (int64_t r = 0; r < c.h.taps; ++r)
     for (int64_t s = 0; s < c.w.taps; ++s) {
-      const int64_t y = r * c.h.step, x = s * c.w.step;
       const T** to = strip.pointers.data() + (r * c.w.taps + s) * pixels;
       strip.runs.push_back({to, 0, 0, c.in_channels});
-      for (const auto& part : strip.classes)
-        if (part.h.first <= r && r < part.h.last && part.w.first <= s && s < part.w.last)
-          for (int64_t i = part.begin; i < part.end; ++i) {
-            const Window& from = windows[size_t(i)];
-            const bool inside =
-                from.y + y >= 0 && from.y + y < c.h.in && from.x + x >= 0 && from.x + x < c.w.in;
-            to[i] = inside ? lines.data + (from.at + y * c.w.in + x) * channels : zeros;
-          }
+      for (const auto& part : strip.classes) {
+        if (r < part.h.first || r >= part.h.last || s < part.w.first || s >= part.w.last) continue;
+        const T** next = to + part.begin;
+        for (size_t i = part.first; i < part.last; ++i) {
+          const Piece& piece = strip.pieces[i];
+          const int64_t y = (strip.row0 + piece.row) % c.h.out * c.h.stride + c.h.first + r * c.h.step;
+          const int64_t line = (lines.origin[size_t(piece.row)] + y) * c.w.in;
+          const bool inside = y >= 0 && y < c.h.in;
+          int64_t x = piece.column * c.w.stride + c.w.first + s * c.w.step;
+          if (piece.inside)
+            for (int64_t j = 0; j < piece.count; ++j, x += c.w.stride)
+              *next++ = lines.data + (line + x) * channels;
+          else
+            for (int64_t j = 0; j < piece.count; ++j, x += c.w.stride)
+              *next++ = inside && x >= 0 && x < c.w.in ? lines.data + (line + x) * channels : zeros;
+        }
+      }
     }
 }
 
@@ -208,8 +228,7 @@ void copy_lines(const Correlation& c, const CorrelationData<T>& data, T* copy, S
   const int64_t left = -c.w.first, width = (c.w.out - 1) * c.w.stride + c.w.taps;
   const int64_t begin = std::max<int64_t>(0, c.w.first), end = std::min(c.w.in, width - left);
   strip.columns = 1;
-  strip.pointers.resize(strip.pixels.size());
-  strip.runs.clear();
+  strip.pointers.resize(size_t(strip.pixels()));
   for (int64_t r = 0; r < c.h.taps; ++r)
     strip.runs.push_back({strip.pointers.data(), r * c.h.step * width * channels, 0, c.w.taps * channels});
   std::memset(copy, 0, size_t(lines_of(c, strip.row0, strip.row1) * width * channels) * sizeof(T));
