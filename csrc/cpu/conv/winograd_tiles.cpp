@@ -117,7 +117,7 @@ bool winograd_pays(const Correlation& c, MemoryFormat out) {
   const bool rounds = out == MemoryFormat::channels_last && c.out_channels > kLanes / 2;
   const double outputs =
       rounds ? 0.85 * double(round_up(c.out_channels, kLanes)) : 0.7 * double(c.out_channels);
-  return pays(c, double(c.batch * c.pixels()) * double(c.depth()) * outputs, 8);
+  return pays(c, double(c.batch * c.pixels()) * double(c.depth()) * outputs, 4);
 }
 bool winograd_weight_pays(const Correlation& c) {
   return pays(c, 0.8 * double(c.batch * c.pixels()) * double(c.depth() * c.out_channels), 24);
