@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <system_error>
 #include <thread>
@@ -81,15 +82,18 @@ bool ThreadPool::run(int64_t chunks, int workers, void (*body)(void*, int64_t), 
   grow(workers);
   body_ = body;
   context_ = context;
-  chunks_ = chunks;
+  range_count_ = int(std::min<int64_t>({chunks, workers + 1, kMaxRanges}));
+  for (int i = 0; i < range_count_; ++i) {
+    ranges_[i].next.store(chunks * i / range_count_, std::memory_order_relaxed);
+    ranges_[i].end = chunks * (i + 1) / range_count_;
+  }
   float_mode_ = FloatMode::current();
   error_ = nullptr;
-  next_.store(0, std::memory_order_relaxed);
   seats_.store(workers, std::memory_order_relaxed);
   state_.store(0, std::memory_order_release);   // open
   jobs_.fetch_add(1);   // sequentially consistent, like sleepers_: one of the two sees the other
   if (sleepers_.load() > 0) wake(jobs_, workers);
-  take_chunks();
+  take_chunks(0);
   // Closed to newcomers; those inside finish the chunk that they have.
   uint32_t joined = state_.fetch_or(kClosed, std::memory_order_acq_rel) | kClosed;
   while (joined != kClosed) {
@@ -107,14 +111,14 @@ void ThreadPool::grow(int workers) {
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
-    for (; threads_ < workers; ++threads_) std::thread([this] { work(); }).detach();
+    for (; threads_ < workers; ++threads_) std::thread([this, seat = threads_ + 1] { work(seat); }).detach();
   } catch (const std::system_error&) {
     refused_ = true;   // those that are there, and the calling one, do the work
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
-void ThreadPool::work() {
+void ThreadPool::work(int seat) {
   for (uint32_t seen = 0;;) {
     if (!spin_while(jobs_, seen)) {
       sleepers_.fetch_add(1);
@@ -125,7 +129,7 @@ void ThreadPool::work() {
     if (!join()) continue;
     {
       const FloatMode scope(float_mode_);
-      take_chunks();
+      take_chunks(seat);
     }
     leave();
   }
@@ -143,11 +147,14 @@ void ThreadPool::leave() {
   if (state_.fetch_sub(1, std::memory_order_acq_rel) == (kClosed | 1)) wake(state_, 1);
 }
 
-void ThreadPool::take_chunks() {
+void ThreadPool::take_chunks(int seat) {
   try {
-    for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < chunks_;) body_(context_, i);
+    for (int i = 0; i < range_count_; ++i) {
+      Range& range = ranges_[(seat + i) % range_count_];
+      for (int64_t c; (c = range.next.fetch_add(1, std::memory_order_relaxed)) < range.end;) body_(context_, c);
+    }
   } catch (...) {
-    next_.store(chunks_, std::memory_order_relaxed);
+    for (int i = 0; i < range_count_; ++i) ranges_[i].next.store(ranges_[i].end, std::memory_order_relaxed);
     const std::lock_guard<std::mutex> lock(error_mutex_);
     if (!error_) error_ = std::current_exception();
   }

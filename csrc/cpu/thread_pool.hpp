@@ -18,16 +18,18 @@ class ThreadPool {
  public:
   static ThreadPool& instance();   // never destroyed: its threads sleep until the process ends
 
-  // Calls body(context, i) for every i in [0, chunks), on the calling thread and at most `workers` others, in
-  // rising order of i as threads come free. False, with nothing done, where another call has the pool.
+  // Calls body(context, i) for every i in [0, chunks), on the calling thread and at most `workers` others.
+  // Each begins in a range of its own, the same in every call with as many chunks, and then helps in the
+  // others': what a thread wrote it mostly finds in its own caches when the next call reads it. False, with
+  // nothing done, where another call has the pool.
   bool run(int64_t chunks, int workers, void (*body)(void*, int64_t), void* context);
 
  private:
   void grow(int workers);
-  void work();   // a worker's life
+  void work(int seat);   // a worker's life
   bool join();
   void leave();
-  void take_chunks();
+  void take_chunks(int seat);
 
   std::mutex callers_;   // held by the one call that has the pool
   int threads_ = 0;
@@ -36,11 +38,16 @@ class ThreadPool {
   // The job. Written only while nobody has joined and nobody can: see state_.
   void (*body_)(void*, int64_t) = nullptr;
   void* context_ = nullptr;
-  int64_t chunks_ = 0;
   unsigned float_mode_ = 0;
   std::exception_ptr error_;
   std::mutex error_mutex_;
-  alignas(64) std::atomic<int64_t> next_{0};
+  struct alignas(64) Range {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+  static constexpr int kMaxRanges = 64;   // threads beyond share
+  Range ranges_[kMaxRanges];
+  int range_count_ = 0;
 
   // How many workers have joined, and how many more may; kClosed when the calling thread found no chunk left.
   alignas(64) std::atomic<uint32_t> state_{kClosed};
