@@ -228,6 +228,17 @@ def test_no_network_layer_falls_to_the_plain_path(pass_name):
             assert name and "plain" not in name, f"{descriptor} {pass_name} {layout}: {name}"
 
 
+@pytest.mark.parametrize("pass_name", PASSES)
+@pytest.mark.parametrize(
+    "descriptor", ["n8g32c32h112k32r3p1", "n1g17c17h9k34r3sh2p1", "n8g32c128h56k128r3p1"]
+)
+def test_groups_of_few_channels_have_their_own_kernels(descriptor, pass_name):
+    problem = parse_descriptor(descriptor)
+    names = {"contiguous": "planar-depthwise", "channels_last": "depthwise"}
+    for layout, name in names.items():
+        assert _core.conv_implementation(problem, pass_name, "float32", layout, layout) == name
+
+
 def test_every_set_has_its_passes():
     assert passes("pool:n1c1h4r2") == ("forward", "backward_input")
     assert passes("n1c1h4k1r1") == PASSES

@@ -13,11 +13,13 @@ namespace {
 
 // The first that accepts runs. Of the direct ones the last of each memory format accepts everything.
 const CorrelationAlgorithm* const winograds[] = {&winograd_2x2_3x3, &winograd_4x4_3x3, &winograd_2x2_5x5};
-const CorrelationAlgorithm* const correlations[] = {&batch_lanes,   &channels_last_few, &channels_last,
-                                                    &turned_strips, &planar_direct,     &planar_gemm};
+const CorrelationAlgorithm* const correlations[] = {&depthwise,         &planar_depthwise, &batch_lanes,
+                                                    &channels_last_few, &channels_last,    &turned_strips,
+                                                    &planar_direct,     &planar_gemm};
 const WeightGradientAlgorithm* const winograd_gradients[] = {&winograd_weight_2x2_3x3, &winograd_weight_4x4_3x3,
                                                              &winograd_weight_2x2_5x5};
-const WeightGradientAlgorithm* const weight_gradients[] = {&weight_rows, &weight_dot, &weight_gemm};
+const WeightGradientAlgorithm* const weight_gradients[] = {&depthwise_gradient, &planar_depthwise_gradient,
+                                                           &weight_rows, &weight_dot, &weight_gemm};
 
 constexpr int64_t kFewOutputs = 8;   // half a vector
 
@@ -44,7 +46,7 @@ Choice choose(const Correlation& c, Algorithm algorithm, MemoryFormat in, Memory
   if (batch_lanes.accepts(c, in, out)) return {&batch_lanes, in, out};
   // Channels last, few output channels (of a group) would leave most of each vector empty; in planes pixels
   // fill it.
-  if (c.out_channels <= kFewOutputs) out = MemoryFormat::contiguous;
+  if (c.out_channels <= kFewOutputs && !few_channels_a_group(c)) out = MemoryFormat::contiguous;
   const CorrelationAlgorithm* direct = find(correlations, c, in, out);
   return direct ? Choice{direct, in, out} : Choice{find(correlations, c, out, out), out, out};
 }
@@ -70,6 +72,18 @@ void run(const Implementation& algorithm, const Correlation& c, const Data& data
     algorithm.run_float(c, data);
   else
     algorithm.run_double(c, data);
+}
+
+// Whether the algorithm computes all parts of a result in one pass, and has done so.
+template <class T>
+bool run_together(const CorrelationAlgorithm& algorithm, const std::vector<Correlation>& parts,
+                  const CorrelationData<T>& data) {
+  if (!algorithm.parts_float) return false;
+  if constexpr (std::is_same_v<T, float>)
+    algorithm.parts_float(parts, data);
+  else
+    algorithm.parts_double(parts, data);
+  return true;
 }
 
 // An (N, C, H, W) array as it lies, or its copy in the format wanted.
@@ -107,7 +121,7 @@ void correlate(const std::vector<Correlation>& parts, bool complete, Algorithm a
       result,        choice.out};
   if (parts.size() == 1)
     run(*choice.algorithm, parts.front(), data);
-  else
+  else if (!run_together(*choice.algorithm, parts, data))
     for (const Correlation& part : parts) run(*find(correlations, part, choice.in, choice.out), part, data);
   if (copy_out)
     copy_format<T>(result, choice.out, out.as<T>(), out.shape[0], out.shape[1],
@@ -117,11 +131,13 @@ void correlate(const std::vector<Correlation>& parts, bool complete, Algorithm a
 // Few output channels (of a group) leave vectors of them empty in the weight gradient too, unless a
 // channels-last input can fill them.
 MemoryFormat gradient_format(const Correlation& c, MemoryFormat grad, MemoryFormat x) {
+  if (few_channels_a_group(c)) return x;
   const bool planes = c.out_channels <= kFewOutputs && (c.groups > 1 || x == MemoryFormat::contiguous);
   return planes ? MemoryFormat::contiguous : grad;
 }
 MemoryFormat input_format(const Correlation& c, MemoryFormat x) {
-  return c.groups > 1 && c.out_channels <= kFewOutputs ? MemoryFormat::contiguous : x;
+  const bool planes = c.groups > 1 && c.out_channels <= kFewOutputs && !few_channels_a_group(c);
+  return planes ? MemoryFormat::contiguous : x;
 }
 
 template <class T>

@@ -54,6 +54,11 @@ Phase backward_phase(const PlanarAxis& a, int64_t residue) {
 
 }   // namespace
 
+bool few_channels_a_group(const Correlation& c) {
+  constexpr int64_t kFew = 8;
+  return c.groups > 1 && std::max(c.in_channels, c.out_channels) <= kFew;
+}
+
 Correlation forward_correlation(const ConvProblem& p) {
   const PlanarAxis h = planar_axis(p, 0), w = planar_axis(p, 1);
   const auto axis = [](const PlanarAxis& a) {

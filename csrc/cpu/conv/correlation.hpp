@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "../../core/backend.hpp"
+#include "../kernels/depthwise.hpp"
 
 namespace fastconv::cpu {
 
@@ -24,6 +25,10 @@ struct Axis {
   bool dense() const { return out_step == 1; }
 };
 
+inline TapAxis tap_axis(const Axis& a) {
+  return {a.in, a.out, a.taps, a.stride, a.first, a.step, a.extent, a.out_first, a.out_step};
+}
+
 struct Correlation {
   int64_t batch, groups;
   int64_t in_channels, out_channels;   // of one group
@@ -36,6 +41,9 @@ struct Correlation {
   int64_t pixels() const { return h.out * w.out; }
   double flops_per_pixel() const { return 2.0 * double(depth()) * double(out_channels) * double(groups); }
 };
+
+// Groups that are not worth a matrix product each: depthwise convolution and its like.
+bool few_channels_a_group(const Correlation&);
 
 // 1-D problems count as 2-D ones of height 1. Three spatial dimensions have no CPU implementation yet.
 inline bool is_planar(const ConvProblem& problem) { return problem.spatial <= 2; }
@@ -66,7 +74,12 @@ struct CorrelationAlgorithm {
   bool (*accepts)(const Correlation&, MemoryFormat in, MemoryFormat out);
   void (*run_float)(const Correlation&, const CorrelationData<float>&);
   void (*run_double)(const Correlation&, const CorrelationData<double>&);
+  // All correlations that make one result; null: one after the other.
+  void (*parts_float)(const std::vector<Correlation>&, const CorrelationData<float>&) = nullptr;
+  void (*parts_double)(const std::vector<Correlation>&, const CorrelationData<double>&) = nullptr;
 };
+extern const CorrelationAlgorithm depthwise;          // depthwise.cpp
+extern const CorrelationAlgorithm planar_depthwise;   // depthwise_planes.cpp
 extern const CorrelationAlgorithm winograd_2x2_3x3;   // winograd.cpp
 extern const CorrelationAlgorithm winograd_4x4_3x3;
 extern const CorrelationAlgorithm winograd_2x2_5x5;
@@ -96,6 +109,8 @@ struct WeightGradientAlgorithm {
 extern const WeightGradientAlgorithm winograd_weight_2x2_3x3;   // winograd_weight.cpp
 extern const WeightGradientAlgorithm winograd_weight_4x4_3x3;
 extern const WeightGradientAlgorithm winograd_weight_2x2_5x5;
+extern const WeightGradientAlgorithm depthwise_gradient;          // depthwise.cpp
+extern const WeightGradientAlgorithm planar_depthwise_gradient;   // depthwise_planes.cpp
 extern const WeightGradientAlgorithm weight_dot;    // weight_dot.cpp
 extern const WeightGradientAlgorithm weight_rows;   // weight_rows.cpp
 extern const WeightGradientAlgorithm weight_gemm;   // weight_gemm.cpp

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "activation.hpp"
+#include "depthwise.hpp"
 #include "few_rows.hpp"
 #include "gemm.hpp"
 #include "loss.hpp"
@@ -24,6 +25,7 @@ struct KernelTable {
   OptimizerKernels<T> optimizer;
   ProbeKernels<T> probe;
   WinogradKernels<T> winograd_2x2_3x3, winograd_4x4_3x3, winograd_2x2_5x5;
+  DepthwiseKernels<T> depthwise;
 };
 
 }   // namespace fastconv::cpu

@@ -1,0 +1,367 @@
+// Planes: tiles of eight rows, columns along the vectors. Columns outside the plane are masked, not copied.
+#include "depthwise_tile.hpp"
+
+namespace fastconv::cpu::FASTCONV_ISA {
+namespace {
+
+// Lanes [begin, end) of a vector; no other is touched in memory.
+struct LaneRange {
+  int begin, end;
+};
+
+FASTCONV_INLINE int clamp_lane(int64_t i, int end) { return i < 0 ? 0 : i > end ? end : int(i); }
+
+template <class T>
+struct LaneMask {
+#if defined(__AVX512F__)
+  uint32_t bits;
+#else
+  LaneRange range;
+#endif
+  FASTCONV_INLINE explicit LaneMask(LaneRange r)
+#if defined(__AVX512F__)
+      : bits(((1u << r.end) - 1) & ~((1u << r.begin) - 1))
+#else
+      : range(r)
+#endif
+  {
+  }
+  FASTCONV_INLINE Vec<T> load_from(const T* p) const;
+};
+
+#if defined(__AVX512F__)
+template <>
+FASTCONV_INLINE Vec<float> LaneMask<float>::load_from(const float* p) const {
+  return (Vec<float>)_mm512_maskz_loadu_ps((__mmask16)bits, p);
+}
+template <>
+FASTCONV_INLINE Vec<double> LaneMask<double>::load_from(const double* p) const {
+  return (Vec<double>)_mm512_maskz_loadu_pd((__mmask8)bits, p);
+}
+#elif defined(__AVX2__)
+template <>
+FASTCONV_INLINE Vec<float> LaneMask<float>::load_from(const float* p) const {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i from = _mm256_cmpgt_epi32(lane, _mm256_set1_epi32(range.begin - 1));
+  return (Vec<float>)_mm256_maskload_ps(
+      p, _mm256_and_si256(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(range.end), lane)));
+}
+template <>
+FASTCONV_INLINE Vec<double> LaneMask<double>::load_from(const double* p) const {
+  const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+  const __m256i from = _mm256_cmpgt_epi64(lane, _mm256_set1_epi64x(range.begin - 1));
+  return (Vec<double>)_mm256_maskload_pd(
+      p, _mm256_and_si256(from, _mm256_cmpgt_epi64(_mm256_set1_epi64x(range.end), lane)));
+}
+#else
+template <class T>
+FASTCONV_INLINE Vec<T> LaneMask<T>::load_from(const T* p) const {
+  if (range.begin == 0 && range.end == kLanes<T>) return load(p);
+  Vec<T> v = zero<T>();
+  for (int i = range.begin; i < range.end; ++i) v[i] = p[i];
+  return v;
+}
+#endif
+
+// Elements 0, 2, 4, .. of 2 * kLanes - 1; `high` starts at element kLanes - 1.
+template <class T>
+FASTCONV_INLINE Vec<T> every_second(Vec<T> low, Vec<T> high) {
+  if constexpr (kLanes<T> == 2) return __builtin_shufflevector(low, high, 0, 3);
+  if constexpr (kLanes<T> == 4) return __builtin_shufflevector(low, high, 0, 2, 5, 7);
+  if constexpr (kLanes<T> == 8) return __builtin_shufflevector(low, high, 0, 2, 4, 6, 9, 11, 13, 15);
+  if constexpr (kLanes<T> == 16)
+    return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+}
+
+// The columns of a row that positions [q, q + count) of axis w read through tap s; zeros where there are none.
+// kStride: of the columns, 0 for any.
+template <class T, int kStride>
+struct Columns {
+  const T* plane;
+  int64_t pitch, stride;
+  LaneRange range;
+  LaneMask<T> low, high;
+
+  static FASTCONV_INLINE LaneRange inside(const TapAxis& w, int64_t x0, int count) {
+    const int64_t stride = kStride ? kStride : w.stride;
+    const int64_t first = x0 < 0 ? (-x0 + stride - 1) / stride : 0;
+    const int64_t last = w.in > x0 ? (w.in - x0 - 1) / stride + 1 : 0;
+    const int end = clamp_lane(last, count);
+    return {clamp_lane(first, end), end};
+  }
+  FASTCONV_INLINE Columns(const TapAxis& w, const T* from, int64_t q, int64_t s, int count)
+      : Columns(w, from, q * w.stride + w.first + s * w.step, count) {}
+  // Row y0 + i.
+  FASTCONV_INLINE Vec<T> operator()(int64_t y0, int64_t i) const {
+    const T* p = plane + y0 * pitch + i * pitch;
+    constexpr int n = kLanes<T>;
+    if constexpr (kStride == 1) return low.load_from(p);
+    if constexpr (kStride == 2) return every_second<T>(low.load_from(p), high.load_from(p + n - 1));
+    Vec<T> v = zero<T>();
+    for (int i = 0; i < n; ++i)
+      if (i >= range.begin && i < range.end) v[i] = p[i * stride];
+    return v;
+  }
+
+ private:
+  FASTCONV_INLINE Columns(const TapAxis& w, const T* from, int64_t x0, int count)
+      : plane(from + x0),
+        pitch(w.in),
+        stride(w.stride),
+        range(inside(w, x0, count)),
+        low(kStride == 1 ? range : halves(range, 0)),
+        high(halves(range, kLanes<T> - 1)) {}
+  // The elements of every second lane, seen from element `offset` on.
+  static FASTCONV_INLINE LaneRange halves(LaneRange r, int offset) {
+    constexpr int n = kLanes<T>;
+    if (r.begin >= r.end) return {0, 0};
+    const int end = clamp_lane(2 * r.end - 1 - offset, n);
+    return {clamp_lane(2 * r.begin - offset, end), end};
+  }
+};
+
+// As choose_taps, with the stride of the columns: known where that of the rows is the same, or by itself.
+template <int kLeast, class Body>
+FASTCONV_INLINE void choose_columns(const TapAxis& h, int64_t stride, Body body) {
+  bool known = false;
+  choose_taps<kLeast>(h, [&](auto kind) FASTCONV_LAMBDA {
+    constexpr int rows = decltype(kind)::stride;
+    if constexpr (rows > 0)
+      if (stride == rows) {
+        known = true;
+        body(kind, Count<rows>{});
+      }
+  });
+  if (known) return;
+  if (stride == 1) return body(Kind<0, 0>{}, Count<1>{});
+  stride == 2 ? body(Kind<0, 0>{}, Count<2>{}) : body(Kind<0, 0>{}, Count<0>{});
+}
+
+// What one output plane is made of, and where it lies.
+template <class T>
+struct Plane {
+  const T *in, *weights[2];
+  T bias, *out;
+
+  FASTCONV_INLINE Plane(const PlaneForward<T>& a, int64_t plane) {
+    const int64_t k = plane % (a.groups * a.outputs);
+    in = a.in + plane / a.outputs * a.inputs * a.h.in * a.w[0].in;
+    for (int i = 0; i < a.residues; ++i) weights[i] = a.weights[i] + k * a.inputs * a.w[i].taps * a.h.taps;
+    bias = a.bias ? a.bias[k] : T(0);
+    out = a.out + plane * a.h.extent * a.w[0].extent;
+  }
+};
+
+// One vector of columns of the positions [p, p + rows). kInside: as is_inside says of the rows.
+template <class T, int kTaps, int kStride, int kColumnStride, bool kInside>
+FASTCONV_INLINE void sum_columns(const PlaneForward<T>& a, const Plane<T>& plane, int residue, int64_t p,
+                                 int rows, int64_t q, int count, Vec<T>* acc) {
+  const TapAxis& w = a.w[residue];
+  const T* weights = plane.weights[residue];
+#pragma GCC unroll 8
+  for (int i = 0; i < kTile; ++i) acc[i] = broadcast(plane.bias);
+  for (int64_t j = 0; j < a.inputs; ++j)
+    for (int64_t s = 0; s < w.taps; ++s, weights += a.h.taps) {
+      const Columns<T, kColumnStride> columns(w, plane.in + j * a.h.in * w.in, q, s, count);
+      add_taps<T, kTaps, kStride, kInside>(
+          a.h, p, rows, columns, [=](int64_t k) FASTCONV_LAMBDA { return broadcast(weights[k]); }, acc);
+    }
+  if (a.relu)
+#pragma GCC unroll 8
+    for (int i = 0; i < kTile; ++i) acc[i] = select<T>(acc[i] < zero<T>(), zero<T>(), acc[i]);
+}
+
+template <class T>
+FASTCONV_INLINE void store_some(T* to, Vec<T> v, int64_t count) {
+  if (count >= kLanes<T>)
+    store(to, v);
+  else if (count > 0)
+    store_partial(to, v, int(count));
+}
+
+// Where a row is no run of vectors.
+template <class T>
+__attribute__((noinline)) void scatter(const T* tile, int rows, int count, T* to, int64_t pitch, int64_t step) {
+  for (int i = 0; i < rows; ++i)
+    for (int l = 0; l < count; ++l) to[i * pitch + l * step] = tile[i * kLanes<T> + l];
+}
+
+template <class T, int kTaps, int kStride, int kColumnStride, bool kInside>
+FASTCONV_INLINE void forward_tile(const PlaneForward<T>& a, const Plane<T>& plane, int64_t p, int rows,
+                                  int64_t q, int count, T* to) {
+  constexpr int lanes = kLanes<T>;
+  Vec<T> acc[kTile];
+  sum_columns<T, kTaps, kStride, kColumnStride, kInside>(a, plane, 0, p, rows, q, count, acc);
+  const int64_t pitch = a.h.out_step * a.w[0].extent, step = a.w[0].out_step;
+  // Rows shorter than a vector run over into the next, which are written later.
+  const bool over = a.h.out_step == 1 && a.out_end - (to + (rows - 1) * pitch) >= lanes;
+  if (step == 1 && (count == lanes || over)) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kTile; ++i) {
+      if (!kInside && i >= rows) break;
+      store(to + i * pitch, acc[i]);
+    }
+  } else {
+    T tile[kTile * lanes];
+#pragma GCC unroll 8
+    for (int i = 0; i < kTile; ++i) store(tile + i * lanes, acc[i]);
+    scatter(tile, rows, count, to, pitch, step);
+  }
+}
+
+template <class T, int kTaps, int kStride, int kColumnStride>
+void forward_planes(const PlaneForward<T>& args, int64_t first, int64_t last, int64_t begin, int64_t end) {
+  constexpr int lanes = kLanes<T>;
+  const PlaneForward<T> a = args;   // a copy, which no store can alias
+  const TapAxis& w = a.w[0];
+  for (int64_t i = first; i < last; ++i) {
+    const Plane<T> plane(a, i);
+    for (int64_t p = begin; p < end; p += kTile) {
+      const int rows = end - p < kTile ? int(end - p) : kTile;
+      const bool inside = rows == kTile && is_inside<kTaps, kStride>(a.h, p);
+      T* out = plane.out + (a.h.out_first + p * a.h.out_step) * w.extent + w.out_first;
+      for (int64_t at = 0; at < w.out; at += lanes) {
+        // The last vector of a row overlaps the one before.
+        const int64_t q = w.out >= lanes && w.out - at < lanes ? w.out - lanes : at;
+        const int count = w.out - q < lanes ? int(w.out - q) : lanes;
+        T* to = out + q * w.out_step;
+        if (inside)
+          forward_tile<T, kTaps, kStride, kColumnStride, kTaps != 0>(a, plane, p, kTile, q, count, to);
+        else
+          forward_tile<T, kTaps, kStride, kColumnStride, false>(a, plane, p, rows, q, count, to);
+      }
+    }
+  }
+}
+
+// Lanes a0 b0 a1 b1 ..
+template <class T>
+FASTCONV_INLINE void interleave(Vec<T> a, Vec<T> b, Vec<T>& low, Vec<T>& high) {
+  constexpr int lanes = kLanes<T>;
+  Mask<T> first{}, second{};
+  for (int i = 0; i < lanes; ++i) {
+    first[i] = i / 2 + (i % 2) * lanes;
+    second[i] = lanes / 2 + i / 2 + (i % 2) * lanes;
+  }
+  low = __builtin_shuffle(a, b, first);
+  high = __builtin_shuffle(a, b, second);
+}
+
+// Both residues of the columns.
+template <class T, int kTaps>
+void forward_pairs(const PlaneForward<T>& args, int64_t first, int64_t last, int64_t begin, int64_t end) {
+  constexpr int lanes = kLanes<T>;
+  const PlaneForward<T> a = args;
+  const int64_t width = a.w[0].extent, pitch = a.h.out_step * width;
+  for (int64_t index = first; index < last; ++index) {
+    const Plane<T> plane(a, index);
+    for (int64_t p = begin; p < end; p += kTile) {
+      const int rows = end - p < kTile ? int(end - p) : kTile;
+      T* out = plane.out + (a.h.out_first + p * a.h.out_step) * width;
+      for (int64_t q = 0; q < a.w[0].out; q += lanes) {
+        Vec<T> even[kTile], odd[kTile];
+        sum_columns<T, kTaps, kTaps ? 1 : 0, 1, false>(a, plane, 0, p, rows, q, lanes, even);
+        sum_columns<T, kTaps, kTaps ? 1 : 0, 1, false>(a, plane, 1, p, rows, q, lanes, odd);
+        T* to = out + 2 * q;
+#pragma GCC unroll 8
+        for (int i = 0; i < kTile; ++i) {
+          if (i >= rows) break;
+          Vec<T> low, high;
+          interleave<T>(even[i], odd[i], low, high);
+          store_some(to + i * pitch, low, width - 2 * q);
+          store_some(to + i * pitch + lanes, high, width - 2 * q - lanes);
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+void plane_forward(const PlaneForward<T>& a, int64_t first, int64_t last, int64_t begin, int64_t end) {
+  if (a.residues == 2) {
+    if (a.h.taps == 1) return forward_pairs<T, 1>(a, first, last, begin, end);
+    return a.h.taps == 2 && a.h.step == 1 ? forward_pairs<T, 2>(a, first, last, begin, end)
+                                          : forward_pairs<T, 0>(a, first, last, begin, end);
+  }
+  choose_columns<1>(a.h, a.w[0].stride, [&](auto kind, auto columns) FASTCONV_LAMBDA {
+    forward_planes<T, decltype(kind)::taps, decltype(kind)::stride, decltype(columns)::value>(a, first, last,
+                                                                                              begin, end);
+  });
+}
+
+// Columns from q on of the positions [p, p + kCount) of an image.
+template <class T, int kTaps, int kStride, int kColumnStride, int kCount, bool kInside>
+FASTCONV_INLINE void gradient_tile(const PlaneGradient<T>& a, const T* in, const T* from, int64_t p,
+                                   int64_t q) {
+  constexpr int lanes = kLanes<T>;
+  const int count = a.w.out - q < lanes ? int(a.w.out - q) : lanes;
+  const LaneMask<T> mask(LaneRange{0, count});
+  Vec<T> grad[kCount];
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) grad[i] = mask.load_from(from + (p + i) * a.w.out + q);
+  T* sums = a.sums;
+  for (int64_t j = 0; j < a.inputs; ++j)
+    for (int64_t s = 0; s < a.w.taps; ++s, sums += a.h.taps * lanes) {
+      const Columns<T, kColumnStride> columns(a.w, in + j * a.h.in * a.w.in, q, s, count);
+      add_products<T, kTaps, kStride, kCount, kInside>(a.h, p, columns, grad, sums);
+    }
+  if (!a.bias) return;
+  Vec<T> sum = grad[0];
+#pragma GCC unroll 8
+  for (int i = 1; i < kCount; ++i) sum += grad[i];
+  store(a.bias, load(a.bias) + sum);
+}
+
+template <class T, int kTaps, int kStride, int kColumnStride>
+void gradient_planes(const PlaneGradient<T>& args, int64_t begin, int64_t end) {
+  constexpr int lanes = kLanes<T>;
+  const PlaneGradient<T> a = args;
+  for (int64_t row = begin; row < end;) {
+    const int64_t n = row / a.h.out, p = row % a.h.out;
+    const T *in = a.in + n * a.in_image, *grad = a.grad + n * a.grad_image;
+    const int64_t left = a.h.out - p < end - row ? a.h.out - p : end - row;
+    if (left >= kTile) {
+      for (int64_t q = 0; q < a.w.out; q += lanes)
+        if (is_inside<kTaps, kStride>(a.h, p))
+          gradient_tile<T, kTaps, kStride, kColumnStride, kTile, kTaps != 0>(a, in, grad, p, q);
+        else
+          gradient_tile<T, kTaps, kStride, kColumnStride, kTile, false>(a, in, grad, p, q);
+      row += kTile;
+    } else {
+      choose_count(left, [&](auto count) FASTCONV_LAMBDA {
+        for (int64_t q = 0; q < a.w.out; q += lanes)
+          gradient_tile<T, kTaps, kStride, kColumnStride, decltype(count)::value, false>(a, in, grad, p, q);
+        row += decltype(count)::value;
+      });
+    }
+  }
+}
+
+template <class T>
+void plane_gradient(const PlaneGradient<T>& a, int64_t begin, int64_t end) {
+  choose_columns<3>(a.h, a.w.stride, [&](auto kind, auto columns) FASTCONV_LAMBDA {
+    gradient_planes<T, decltype(kind)::taps, decltype(kind)::stride, decltype(columns)::value>(a, begin, end);
+  });
+}
+
+template <class T>
+void fold(const T* vectors, int64_t count, T* to) {
+  constexpr int lanes = kLanes<T>;
+  for (int64_t i = 0; i < count; i += lanes) {
+    const int some = count - i < lanes ? int(count - i) : lanes;
+    Vec<T> v[lanes];
+    for (int k = 0; k < lanes; ++k) v[k] = k < some ? load(vectors + (i + k) * lanes) : zero<T>();
+    store_partial(to + i, sums_of<T>(v), some);
+  }
+}
+
+}   // namespace
+
+template <class T>
+DepthwiseKernels<T> plane_kernels() {
+  return {kLanes<T>, nullptr, nullptr, plane_forward<T>, plane_gradient<T>, fold<T>};
+}
+template DepthwiseKernels<float> plane_kernels();
+template DepthwiseKernels<double> plane_kernels();
+
+}   // namespace fastconv::cpu::FASTCONV_ISA
