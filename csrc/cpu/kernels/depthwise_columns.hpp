@@ -1,0 +1,127 @@
+// A vector of columns of a plane, as the taps of a row see them: any stride, masked where the plane ends.
+#pragma once
+
+#include "depthwise.hpp"
+#include "vec.hpp"
+
+namespace fastconv::cpu::FASTCONV_ISA {
+namespace {
+
+// Lanes [begin, end) of a vector; no other is touched in memory.
+struct LaneRange {
+  int begin, end;
+};
+
+FASTCONV_INLINE int clamp_lane(int64_t i, int end) { return i < 0 ? 0 : i > end ? end : int(i); }
+
+template <class T>
+struct LaneMask {
+#if defined(__AVX512F__)
+  uint32_t bits;
+#else
+  LaneRange range;
+#endif
+  FASTCONV_INLINE explicit LaneMask(LaneRange r)
+#if defined(__AVX512F__)
+      : bits(((1u << r.end) - 1) & ~((1u << r.begin) - 1))
+#else
+      : range(r)
+#endif
+  {
+  }
+  FASTCONV_INLINE Vec<T> load_from(const T* p) const;
+};
+
+#if defined(__AVX512F__)
+template <>
+FASTCONV_INLINE Vec<float> LaneMask<float>::load_from(const float* p) const {
+  return (Vec<float>)_mm512_maskz_loadu_ps((__mmask16)bits, p);
+}
+template <>
+FASTCONV_INLINE Vec<double> LaneMask<double>::load_from(const double* p) const {
+  return (Vec<double>)_mm512_maskz_loadu_pd((__mmask8)bits, p);
+}
+#elif defined(__AVX2__)
+template <>
+FASTCONV_INLINE Vec<float> LaneMask<float>::load_from(const float* p) const {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i from = _mm256_cmpgt_epi32(lane, _mm256_set1_epi32(range.begin - 1));
+  return (Vec<float>)_mm256_maskload_ps(
+      p, _mm256_and_si256(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(range.end), lane)));
+}
+template <>
+FASTCONV_INLINE Vec<double> LaneMask<double>::load_from(const double* p) const {
+  const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
+  const __m256i from = _mm256_cmpgt_epi64(lane, _mm256_set1_epi64x(range.begin - 1));
+  return (Vec<double>)_mm256_maskload_pd(
+      p, _mm256_and_si256(from, _mm256_cmpgt_epi64(_mm256_set1_epi64x(range.end), lane)));
+}
+#else
+template <class T>
+FASTCONV_INLINE Vec<T> LaneMask<T>::load_from(const T* p) const {
+  if (range.begin == 0 && range.end == kLanes<T>) return load(p);
+  Vec<T> v = zero<T>();
+  for (int i = range.begin; i < range.end; ++i) v[i] = p[i];
+  return v;
+}
+#endif
+
+// Elements 0, 2, 4, .. of 2 * kLanes - 1; `high` starts at element kLanes - 1.
+template <class T>
+FASTCONV_INLINE Vec<T> every_second(Vec<T> low, Vec<T> high) {
+  if constexpr (kLanes<T> == 2) return __builtin_shufflevector(low, high, 0, 3);
+  if constexpr (kLanes<T> == 4) return __builtin_shufflevector(low, high, 0, 2, 5, 7);
+  if constexpr (kLanes<T> == 8) return __builtin_shufflevector(low, high, 0, 2, 4, 6, 9, 11, 13, 15);
+  if constexpr (kLanes<T> == 16)
+    return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+}
+
+// The columns of a row that positions [q, q + count) of axis w read through tap s; zeros where there are none.
+// kStride: of the columns, 0 for any.
+template <class T, int kStride>
+struct Columns {
+  const T* plane;
+  int64_t pitch, stride;
+  LaneRange range;
+  LaneMask<T> low, high;
+
+  static FASTCONV_INLINE LaneRange inside(const TapAxis& w, int64_t x0, int count) {
+    const int64_t stride = kStride ? kStride : w.stride;
+    const int64_t first = x0 < 0 ? (-x0 + stride - 1) / stride : 0;
+    const int64_t last = w.in > x0 ? (w.in - x0 - 1) / stride + 1 : 0;
+    const int end = clamp_lane(last, count);
+    return {clamp_lane(first, end), end};
+  }
+  FASTCONV_INLINE Columns(const TapAxis& w, const T* from, int64_t q, int64_t s, int count)
+      : Columns(w, from, q * w.stride + w.first + s * w.step, count) {}
+  // Row y0 + i.
+  FASTCONV_INLINE Vec<T> operator()(int64_t y0, int64_t i) const {
+    const T* p = plane + y0 * pitch + i * pitch;
+    constexpr int n = kLanes<T>;
+    if constexpr (kStride == 1) return low.load_from(p);
+    if constexpr (kStride == 2) return every_second<T>(low.load_from(p), high.load_from(p + n - 1));
+    Vec<T> v = zero<T>();
+    for (int i = 0; i < n; ++i)
+      if (i >= range.begin && i < range.end) v[i] = p[i * stride];
+    return v;
+  }
+
+ private:
+  FASTCONV_INLINE Columns(const TapAxis& w, const T* from, int64_t x0, int count)
+      : plane(from + x0),
+        pitch(w.in),
+        stride(w.stride),
+        range(inside(w, x0, count)),
+        low(kStride == 1 ? range : halves(range, 0)),
+        high(halves(range, kLanes<T> - 1)) {}
+  // The elements of every second lane, seen from element `offset` on.
+  static FASTCONV_INLINE LaneRange halves(LaneRange r, int offset) {
+    constexpr int n = kLanes<T>;
+    if (r.begin >= r.end) return {0, 0};
+    const int end = clamp_lane(2 * r.end - 1 - offset, n);
+    return {clamp_lane(2 * r.begin - offset, end), end};
+  }
+};
+
+}   // namespace
+}   // namespace fastconv::cpu::FASTCONV_ISA
