@@ -14,6 +14,8 @@ namespace fastconv::cpu {
 namespace {
 
 constexpr int64_t kGrain = 65536;       // window elements a chunk: about 10 us
+constexpr int64_t kNarrow = 16;         // outputs of a row: fewer leave lanes empty
+constexpr int64_t kTogether = 64;       // planes turned for such rows
 constexpr int64_t kChannelBlock = 64;   // of a channels-last image where images are few: whole cache lines
 
 int64_t product(const int64_t (&extents)[kMaxSpatial], int spatial) {
@@ -39,9 +41,15 @@ PoolWindows windows_of(const PoolProblem& p) {
 bool channels_last(const View& view) { return view.format == MemoryFormat::channels_last; }
 
 // Moves one image between the layouts: to channels-last where `last`, else from it.
-template <class Transpose, class E>
-void convert(Transpose transpose, bool last, int64_t channels, int64_t plane, const E* from, E* to) {
-  last ? transpose(from, channels, plane, to, channels) : transpose(from, plane, channels, to, plane);
+template <class T>
+void convert(bool last, int64_t channels, int64_t plane, const T* from, T* to) {
+  const auto transpose = kernels<T>().pack.transpose;
+  last ? transpose(from, plane, to, channels, channels, plane)
+       : transpose(from, channels, to, plane, plane, channels);
+}
+// Indices are as wide as doubles, and moved as such.
+void convert(bool last, int64_t channels, int64_t plane, const int64_t* from, int64_t* to) {
+  convert(last, channels, plane, reinterpret_cast<const double*>(from), reinterpret_cast<double*>(to));
 }
 
 // y lies as x does: rows are handed out in blocks of about kGrain window elements.
@@ -61,13 +69,34 @@ void pool_rows(const PoolWindows& w, bool last, int64_t images, int64_t channels
                   });
 }
 
+// Planes [begin, end) of NCHW arrays, turned so that planes lie along the vectors.
+template <class T>
+void pool_turned(const PoolWindows& w, int64_t inputs, int64_t outputs, int64_t planes, const T* x, T* y,
+                 int64_t* indices) {
+  const memory::Buffer turned(size_t(planes * inputs) * sizeof(T)),
+      values(size_t(planes * outputs) * sizeof(T)),
+      positions(size_t(indices ? planes * outputs : 0) * sizeof(int64_t));
+  int64_t* const kept = indices ? positions.as<int64_t>() : nullptr;
+  convert(true, planes, inputs, x, turned.as<T>());
+  kernels<T>().pool.max_rows_channels_last(w, planes, turned.as<const T>(), values.as<T>(), kept, 0,
+                                           w.output[0] * w.output[1], false);
+  convert(false, planes, outputs, values.as<const T>(), y);
+  if (indices) convert(false, planes, outputs, positions.as<const int64_t>(), indices);
+}
+
 template <class T>
 void run(const PoolProblem& p, const View& x, const View& y, const View* indices) {
   const PoolWindows w = windows_of(p);
   const int64_t outputs = product(p.output, p.spatial), inputs = product(p.input, p.spatial);
   const bool last = channels_last(x);
+  const T* from = x.as<const T>();
   int64_t* arg = indices ? indices->as<int64_t>() : nullptr;
-  if (last == channels_last(y)) return pool_rows(w, last, p.batch, p.channels, x.as<const T>(), y.as<T>(), arg);
+  if (!last && !channels_last(y) && w.output[2] < kNarrow && p.batch * p.channels >= kTogether)
+    return parallel_ranges(p.batch * p.channels, kTogether, [&](int64_t begin, int64_t end) {
+      pool_turned(w, inputs, outputs, end - begin, from + begin * inputs, y.as<T>() + begin * outputs,
+                  arg ? arg + begin * outputs : nullptr);
+    });
+  if (last == channels_last(y)) return pool_rows(w, last, p.batch, p.channels, from, y.as<T>(), arg);
 
   // An image at a time in x's layout, then turned into y's.
   const PoolKernels<T>& table = kernels<T>().pool;
@@ -75,15 +104,13 @@ void run(const PoolProblem& p, const View& x, const View& y, const View* indices
   parallel_for(p.batch, [&](int64_t n) {
     const memory::Buffer values(size_t(image) * sizeof(T)),
         positions(size_t(arg ? image : 0) * sizeof(int64_t));
-    const T* from = x.as<const T>() + n * p.channels * inputs;
+    const T* own = from + n * p.channels * inputs;
     int64_t* kept = arg ? positions.as<int64_t>() : nullptr;
-    last ? table.max_rows_channels_last(w, p.channels, from, values.as<T>(), kept, 0, w.output[0] * w.output[1],
+    last ? table.max_rows_channels_last(w, p.channels, own, values.as<T>(), kept, 0, w.output[0] * w.output[1],
                                         false)
-         : table.max_rows(w, from, values.as<T>(), kept, 0, p.channels * w.output[0] * w.output[1]);
-    convert(table.transpose, !last, p.channels, outputs, values.as<const T>(), y.as<T>() + n * image);
-    if (arg)
-      convert(table.transpose_indices, !last, p.channels, outputs, positions.as<const int64_t>(),
-              arg + n * image);
+         : table.max_rows(w, own, values.as<T>(), kept, 0, p.channels * w.output[0] * w.output[1]);
+    convert(!last, p.channels, outputs, values.as<const T>(), y.as<T>() + n * image);
+    if (arg) convert(!last, p.channels, outputs, positions.as<const int64_t>(), arg + n * image);
   });
 }
 
@@ -134,26 +161,24 @@ void scatter(const PoolProblem& p, bool last, const T* grad, const int64_t* indi
 }
 
 // `from` in the layout of dx: itself, or turned into `buffer`.
-template <class E, class Transpose>
+template <class E>
 const E* lay_as(const View& dx, const View& from, int64_t batch, int64_t channels, int64_t plane,
-                Transpose transpose, std::optional<memory::Buffer>& buffer) {
+                std::optional<memory::Buffer>& buffer) {
   if (from.format == dx.format) return from.as<const E>();
   const int64_t image = channels * plane;
   E* to = buffer.emplace(size_t(batch * image) * sizeof(E)).template as<E>();
   parallel_for(batch, [&](int64_t n) {
-    convert(transpose, channels_last(dx), channels, plane, from.as<const E>() + n * image, to + n * image);
+    convert(channels_last(dx), channels, plane, from.as<const E>() + n * image, to + n * image);
   });
   return to;
 }
 
 template <class T>
 void run_backward(const PoolProblem& p, const View& grad, const View& indices, const View& dx) {
-  const PoolKernels<T>& table = kernels<T>().pool;
   const int64_t outputs = product(p.output, p.spatial);
   std::optional<memory::Buffer> grad_buffer, indices_buffer;
-  const T* g = lay_as<T>(dx, grad, p.batch, p.channels, outputs, table.transpose, grad_buffer);
-  const int64_t* arg =
-      lay_as<int64_t>(dx, indices, p.batch, p.channels, outputs, table.transpose_indices, indices_buffer);
+  const T* g = lay_as<T>(dx, grad, p.batch, p.channels, outputs, grad_buffer);
+  const int64_t* arg = lay_as<int64_t>(dx, indices, p.batch, p.channels, outputs, indices_buffer);
   FirstBad bad;
   scatter(p, channels_last(dx), g, arg, dx.as<T>(), bad);
   const int64_t at = bad.position();

@@ -26,10 +26,6 @@ struct PoolKernels {
   // The same for `count` adjacent channels of a channels-last image.
   int64_t (*scatter_channels_last)(const T* grad, const int64_t* indices, int64_t outputs, int64_t channels,
                                    int64_t count, T* dx, int64_t plane);
-
-  // to (columns, rows) = from (rows, columns) transposed; consecutive rows of `to` lie `stride` apart.
-  void (*transpose)(const T* from, int64_t rows, int64_t columns, T* to, int64_t stride);
-  void (*transpose_indices)(const int64_t* from, int64_t rows, int64_t columns, int64_t* to, int64_t stride);
 };
 
 #ifdef FASTCONV_ISA
