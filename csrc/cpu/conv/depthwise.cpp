@@ -153,9 +153,10 @@ void run_parts(const std::vector<Correlation>& parts, const CorrelationData<T>& 
   const Cut cut(c.batch, rows, blocks, total);
   const int64_t tasks = c.batch * cut.bands * cut.bundles;
   parallel_items(tasks, total / double(tasks), [&](int64_t task) {
-    // Neighbouring tasks, which run at a time, share no pixels: prefetches would reach into the other's lines.
-    const int64_t n = task / cut.bands % c.batch, band = task % cut.bands;
-    const int64_t bundle = task / cut.bands / c.batch;
+    // Bundles innermost: a thread begins in a range of tasks of its own, and so writes whole images. Two
+    // threads in one image would fetch each other's lines ahead.
+    const int64_t n = task / cut.bundles / cut.bands, band = task / cut.bundles % cut.bands;
+    const int64_t bundle = task % cut.bundles;
     const int64_t begin = part_begin(rows, cut.bands, band), end = part_begin(rows, cut.bands, band + 1);
     const int64_t first = cut.first_block(bundle), last = cut.first_block(bundle + 1);
     for (size_t i = 0; i < parts.size(); ++i) {
