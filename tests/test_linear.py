@@ -66,6 +66,13 @@ def test_random_problems(backend, sizes, pass_name, layout, dtype, seed):
     check(backend.ops, f"linear:n{n}i{i}o{o}", pass_name, layout, dtype, seed)
 
 
+@pytest.mark.parametrize("rows", [1, 16, 40])
+def test_no_outputs_have_a_zero_gradient(backend, rows):
+    grad, weight = np.zeros((rows, 0), np.float32), np.zeros((0, 33), np.float32)
+    expected = np.zeros((rows, 33), np.float32)
+    assert_exact(backend.ops.linear_backward_input(grad, weight), expected, np.float32)
+
+
 @pytest.mark.parametrize("lead", [(), (1,), (4,), (2, 3), (2, 0, 3), (1, 2, 1, 2)])
 def test_leading_dimensions(backend, lead):
     shapes = [(*lead, 5), (7, 5), (7,)]

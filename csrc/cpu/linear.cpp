@@ -191,6 +191,8 @@ void linear(const LinearProblem& p, const View& x, const View& weight, const Vie
 }
 
 void linear_backward_input(const LinearProblem& p, const View& grad, const View& weight, const View& dx) {
+  if (grad.elements() == 0)   // a sum of nothing
+    return void(std::memset(dx.data, 0, size_t(dx.elements() * itemsize(dx.dtype))));
   if (dx.elements() == 0) return;
   (grad.dtype == DType::float32 ? backward_input<float> : backward_input<double>)(p, grad, weight, dx);
 }
