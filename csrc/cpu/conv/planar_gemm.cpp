@@ -58,30 +58,47 @@ void clip(const Correlation& c, int64_t r, int64_t s, int64_t begin, int64_t end
   panel.add(end - begin, -1, padded - (end - begin), 0);
 }
 
-// The weight as rows of depth consecutive values (channel, tap row, tap); forward's lies so already.
+// The weight as a row for each output channel, its steps (channel, tap row, tap) `step` apart.
 template <class T>
-const T* weight_rows(const Correlation& c, const T* weight, T* copy) {
-  if (c.weight_w == 1 && c.weight_h == c.w.taps && c.weight_in == c.taps()) return weight + c.weight_base;
-  // Blocks of rows, so that what neighbouring rows share of a cache line is read and written once.
-  constexpr int64_t kRows = 32;
-  const int64_t blocks = div_up(c.out_channels, kRows), depth = c.depth();
-  parallel_items(c.groups * blocks, kMoveFlops * double(kRows * depth), [&](int64_t block) {
-    const int64_t g = block / blocks, k0 = block % blocks * kRows;
-    const int64_t rows = std::min(kRows, c.out_channels - k0);
-    const T* from = weight + c.weight_base + g * c.weight_group + k0 * c.weight_out;
-    T* to = copy + (g * c.out_channels + k0) * depth;
-    if (c.taps() == 1 && c.weight_out == 1)
-      return kernels<T>().pack.transpose(from, c.weight_in, to, depth, c.in_channels, rows);
-    for (int64_t i = 0; i < c.in_channels; ++i)
-      for (int64_t k = 0; k < rows; ++k) {
-        const T* w = from + i * c.weight_in + k * c.weight_out;
-        T* row = to + k * depth + i * c.taps();
-        for (int64_t r = 0; r < c.h.taps; ++r)
-          for (int64_t s = 0; s < c.w.taps; ++s) *row++ = w[r * c.weight_h + s * c.weight_w];
-      }
-  });
-  return copy;
-}
+struct Weights {
+  memory::Buffer copy;
+  std::vector<const T*> rows;
+  ptrdiff_t step;
+
+  // In place where steps are evenly apart: forward's, and those of 1x1 kernels.
+  static bool even(const Correlation& c) {
+    return c.taps() == 1 || (c.weight_w == 1 && c.weight_h == c.w.taps && c.weight_in == c.taps());
+  }
+  Weights(const Correlation& c, const T* weight)
+      : copy(even(c) ? 0 : size_t(c.groups * c.out_channels * c.depth()) * sizeof(T)),
+        step(c.taps() == 1 ? c.weight_in : 1) {
+    if (!even(c)) turn(c, weight, copy.as<T>());
+    for (int64_t g = 0; g < c.groups; ++g)
+      for (int64_t k = 0; k < c.out_channels; ++k)
+        rows.push_back(even(c) ? weight + c.weight_base + g * c.weight_group + k * c.weight_out
+                               : copy.as<T>() + (g * c.out_channels + k) * c.depth());
+  }
+
+ private:
+  static void turn(const Correlation& c, const T* weight, T* copy) {
+    // Blocks of rows, so that what neighbouring rows share of a cache line is read and written once.
+    constexpr int64_t kRows = 32;
+    const int64_t blocks = div_up(c.out_channels, kRows), depth = c.depth();
+    parallel_items(c.groups * blocks, kMoveFlops * double(kRows * depth), [&](int64_t block) {
+      const int64_t g = block / blocks, k0 = block % blocks * kRows;
+      const int64_t rows = std::min(kRows, c.out_channels - k0);
+      const T* from = weight + c.weight_base + g * c.weight_group + k0 * c.weight_out;
+      T* to = copy + (g * c.out_channels + k0) * depth;
+      for (int64_t i = 0; i < c.in_channels; ++i)
+        for (int64_t k = 0; k < rows; ++k) {
+          const T* w = from + i * c.weight_in + k * c.weight_out;
+          T* row = to + k * depth + i * c.taps();
+          for (int64_t r = 0; r < c.h.taps; ++r)
+            for (int64_t s = 0; s < c.w.taps; ++s) *row++ = w[r * c.weight_h + s * c.weight_w];
+        }
+    });
+  }
+};
 
 struct Task {
   int64_t g, begin, end;   // group, pixels of the row of all images
@@ -118,7 +135,8 @@ void put(const Correlation& c, const CorrelationData<T>& data, const Task& task,
 }
 
 template <class T>
-void compute(const Correlation& c, const CorrelationData<T>& data, const T* const* rows, const Task& task) {
+void compute(const Correlation& c, const CorrelationData<T>& data, const Weights<T>& weights,
+             const Task& task) {
   const auto& gemm = kernels<T>().gemm;
   const int64_t width = panel_of(task.end - task.begin, gemm.lanes * gemm.vectors, gemm.lanes);
   const int64_t taps = c.taps(),
@@ -150,9 +168,11 @@ void compute(const Correlation& c, const CorrelationData<T>& data, const T* cons
         kernels<T>().pack.gather(in + i * c.h.in * c.w.in, c.h.in * c.w.in, block.as<T>() + t * padded,
                                  taps * padded, count, panel.pieces.data() + panel.first[size_t(t)],
                                  int64_t(panel.first[size_t(t + 1)] - panel.first[size_t(t)]), c.w.stride);
-      const Run<T> run = {rows + task.g * c.out_channels + task.first, i * taps, 0, count * taps};
-      gemm.panel({channels, p1 - p0, &run, 1, 1, block.as<T>(), out, inside ? in_place.data() : apart.data(),
-                  i > 0, nullptr, bias, relu && i + count == c.in_channels});
+      const Run<T> run = {weights.rows.data() + task.g * c.out_channels + task.first, i * taps * weights.step,
+                          0, count * taps};
+      gemm.panel({channels, p1 - p0, &run, 1, weights.step, block.as<T>(), out,
+                  inside ? in_place.data() : apart.data(), i > 0, nullptr, bias,
+                  relu && i + count == c.in_channels});
     }
     if (data.activation != Activation::none && !relu)
       for (int64_t k = 0; k < channels; ++k) {
@@ -167,9 +187,7 @@ void compute(const Correlation& c, const CorrelationData<T>& data, const T* cons
 template <class T>
 void run(const Correlation& c, const CorrelationData<T>& data) {
   const auto& gemm = kernels<T>().gemm;
-  const memory::Buffer copy(size_t(c.groups * c.out_channels * c.depth()) * sizeof(T));
-  const T* weight = weight_rows(c, data.weight, copy.as<T>());
-  const std::vector<const T*> rows = row_pointers(weight, c.groups * c.out_channels, c.depth());
+  const Weights<T> weights(c, data.weight);
 
   const int64_t pixels = c.batch * c.pixels(), vectors = div_up(pixels, gemm.lanes);
   const double flops = 2.0 * double(c.depth()) * double(c.out_channels) * double(pixels) * double(c.groups);
@@ -183,7 +201,7 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
     const int64_t k = item % splits, i = item / splits, g = i / strips;
     const int64_t begin = part_begin(vectors, strips, i % strips) * gemm.lanes;
     const int64_t end = part_begin(vectors, strips, i % strips + 1) * gemm.lanes;
-    compute<T>(c, data, rows.data(),
+    compute<T>(c, data, weights,
                {g, begin, std::min(pixels, end), part_begin(c.out_channels, splits, k),
                 part_begin(c.out_channels, splits, k + 1)});
   });
