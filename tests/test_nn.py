@@ -287,13 +287,27 @@ def test_layers_refuse_what_only_looks_like_a_tensor(place):
             function(*arguments)
 
 
-def test_only_the_pooled_map_is_kept_for_the_gradients():
+def test_only_pooled_maps_are_kept_for_the_gradients():
     model = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2))
     x = fc.randn(4, 1, 64, 64)
     before = fc.memory.stats()["in_use"]
     y = model(x)
-    pooled_and_indices = y.data.size * (4 + 8)
-    assert fc.memory.stats()["in_use"] - before < 1.2 * pooled_and_indices < 4 * 4 * y.data.size
+    result_copy_and_indices = y.data.size * (4 + 4 + 8)
+    with_the_map_before = y.data.size * (4 + 4 * 4 + 8)
+    assert fc.memory.stats()["in_use"] - before < 1.2 * result_copy_and_indices
+    assert 1.2 * result_copy_and_indices < with_the_map_before
+
+
+def test_the_pooled_result_may_be_changed_in_place():
+    model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.ReLU(), nn.MaxPool2d(2))
+    x, gradients = fc.randn(2, 1, 10, 10), []
+    for y in (model(x), model[2](model[1](model[0](x)))):
+        y.mul_(-2.0)
+        y.sum().backward()
+        gradients.append(model[0].weight.grad.data)
+        model.zero_grad()
+    assert gradients[0].any()
+    np.testing.assert_array_equal(*gradients)
 
 
 def test_pooling_that_gives_indices_or_has_its_own_forward_is_not_fused():

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstring>
+#include <memory>
 
 #include "activation.hpp"
 #include "isa.hpp"
@@ -15,8 +16,19 @@ constexpr double kTaskFlops = 4e5;
 // Panels that a task packs together where there are many: each visit of a page of B serves them all.
 constexpr int64_t kStrip = 4;
 
-// A task's packed panels lie on its thread's stack: memory that another core used before comes slowly.
+// A task's packed panels lie in its thread's own memory: what another core used before comes slowly, and stacks
+// may be small.
 constexpr size_t kPackedBytes = size_t(kDepth + kDepth / 4 + 16) * kMaxVectors * 64;
+template <class T>
+constexpr ptrdiff_t kPackedSize = ptrdiff_t(kPackedBytes / sizeof(T));
+template <class T>
+T* packed_panels() {
+  struct alignas(64) Panels {
+    char bytes[kStrip * kPackedBytes];
+  };
+  thread_local const std::unique_ptr<Panels> panels(new Panels);   // not cleared
+  return reinterpret_cast<T*>(panels->bytes);
+}
 
 // The largest power of two that is not above `most`, at least 1: what it counts shares out evenly.
 inline int64_t power_of_two(double most) {
@@ -111,19 +123,21 @@ void product(int64_t rows, int64_t columns, int64_t depth, const T* a, ptrdiff_t
     const int64_t m0 = part_begin(rows, cut.groups, group), m1 = part_begin(rows, cut.groups, group + 1);
     const int64_t p0 = part_begin(cut.panels, cut.strips, strip),
                   p1 = part_begin(cut.panels, cut.strips, strip + 1);
-    alignas(64) T packed[kStrip][kPackedBytes / sizeof(T)];
+    T* const packed = packed_panels<T>();
     for (int64_t i = 0; i < cut.depths; ++i) {
       const int64_t k0 = cut.depth_begin(depth, i), k1 = cut.depth_begin(depth, i + 1);
       for (int64_t k = k0, few = p1 - p0 > 1 ? 16 : k1 - k0; k < k1; k += few)
         for (int64_t p = p0; p < p1; ++p) {
           const int64_t j = column(p), width = column(p + 1) - j;
-          fill(k, std::min(k1, k + few), j, width, packed[p - p0] + (k - k0) * round_up(width, gemm.lanes));
+          fill(k, std::min(k1, k + few), j, width,
+               packed + (p - p0) * kPackedSize<T> + (k - k0) * round_up(width, gemm.lanes));
         }
       const Run<T> run = {pointers.data() + m0, k0 * a_step, 0, k1 - k0};
       for (int64_t p = p0; p < p1; ++p) {
         const int64_t j = column(p);
-        gemm.panel({m1 - m0, column(p + 1) - j, &run, 1, a_step, packed[p - p0], c + j, offsets.data() + m0,
-                    i > 0, epilogue.bias ? epilogue.bias + j : nullptr, nullptr, relu && i == cut.depths - 1});
+        gemm.panel({m1 - m0, column(p + 1) - j, &run, 1, a_step, packed + (p - p0) * kPackedSize<T>, c + j,
+                    offsets.data() + m0, i > 0, epilogue.bias ? epilogue.bias + j : nullptr, nullptr,
+                    relu && i == cut.depths - 1});
       }
     }
     const int64_t j0 = column(p0), j1 = column(p1);

@@ -112,8 +112,8 @@ void ThreadPool::grow(int workers) {
   pthread_sigmask(SIG_SETMASK, &all, &before);
   try {
     for (; threads_ < workers; ++threads_) std::thread([this, seat = threads_ + 1] { work(seat); }).detach();
-  } catch (const std::system_error&) {
-    refused_ = true;   // those that are there, and the calling one, do the work
+  } catch (const std::exception&) {   // no thread, or no memory for one
+    refused_ = true;                  // those that are there, and the calling one, do the work
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }

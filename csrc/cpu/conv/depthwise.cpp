@@ -23,6 +23,7 @@ struct Lanes {
   std::vector<LaneBlock> blocks;
   std::vector<LaneSource<T>> sources;
   std::vector<typename LaneIndexOf<T>::type> index;
+  int64_t unit = 1;   // blocks of a group where one is not enough
   const int64_t lanes = kernels<T>().depthwise.lanes;
 
   explicit Lanes(const Correlation& c) {
@@ -33,6 +34,7 @@ struct Lanes {
         add(c, std::min(g, c.groups - together) * c.out_channels, together * c.out_channels);
     } else {   // parts of one group
       const int64_t width = std::min(lanes, c.out_channels);
+      unit = div_up(c.out_channels, width);
       for (int64_t g = 0; g < c.groups; ++g)
         for (int64_t k = 0; k < c.out_channels; k += width)
           add(c, g * c.out_channels + std::min(k, c.out_channels - width), width);
@@ -40,7 +42,8 @@ struct Lanes {
     for (size_t i = 0; i < sources.size(); ++i) sources[i].index = index.data() + int64_t(i) * lanes;
   }
 
-  // The last block may overlap the one before: from which lane on its channels are its own.
+  // The last block, of a group where one is not enough, may overlap the one before: from which lane on its
+  // channels are its own.
   int64_t own(size_t block) const {
     return block == 0 ? 0 : blocks[block - 1].at + blocks[block - 1].count - blocks[block].at;
   }
@@ -101,16 +104,17 @@ double cost(double flops, double elements) { return flops + kMoveFlops * element
 // How the work of a result is cut: bundles of vectors, which share no input, and then bands of rows, whose
 // lines overlap.
 struct Cut {
-  int64_t blocks, bundles, bands;
+  int64_t blocks, unit, bundles, bands;
 
-  Cut(int64_t batch, int64_t rows, int64_t all, double total)
-      : blocks(all), bundles(std::max<int64_t>(1, all / kBlocks)) {
+  Cut(int64_t batch, int64_t rows, int64_t all, int64_t together, double total)
+      : blocks(all), unit(together), bundles(std::max<int64_t>(1, std::min(all / kBlocks, all / together))) {
     constexpr int64_t kLeast = 6;   // rows of a band
     const int64_t wanted = std::clamp<int64_t>(int64_t(total / kChunkFlops), 1, 4 * kChunks);
     bands = std::clamp<int64_t>(div_up(wanted, batch * bundles), 1, div_up(rows, kLeast));
   }
-  // The last block, which may overlap the one before, stays beside it.
+  // A block that may overlap the one before stays beside it: the last of a group, or of all.
   int64_t first_block(int64_t bundle) const {
+    if (unit > 1) return part_begin(blocks / unit, bundles, bundle) * unit;
     return bundle == bundles ? blocks : part_begin(std::max<int64_t>(1, blocks - 1), bundles, bundle);
   }
 };
@@ -150,7 +154,7 @@ void run_parts(const std::vector<Correlation>& parts, const CorrelationData<T>& 
   const int64_t out_row = c.w.extent * c.out_channels * c.groups;
   const double moved = double(in_image + c.h.extent * out_row);
   const double total = double(c.batch) * cost(flops, moved);
-  const Cut cut(c.batch, rows, blocks, total);
+  const Cut cut(c.batch, rows, blocks, plan.unit, total);
   const int64_t tasks = c.batch * cut.bands * cut.bundles;
   parallel_items(tasks, total / double(tasks), [&](int64_t task) {
     // Bundles innermost: a thread begins in a range of tasks of its own, and so writes whole images. Two

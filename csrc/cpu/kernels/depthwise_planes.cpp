@@ -119,19 +119,6 @@ void forward_planes(const PlaneForward<T>& args, int64_t first, int64_t last, in
   }
 }
 
-// Lanes a0 b0 a1 b1 ..
-template <class T>
-FASTCONV_INLINE void interleave(Vec<T> a, Vec<T> b, Vec<T>& low, Vec<T>& high) {
-  constexpr int lanes = kLanes<T>;
-  Mask<T> first{}, second{};
-  for (int i = 0; i < lanes; ++i) {
-    first[i] = i / 2 + (i % 2) * lanes;
-    second[i] = lanes / 2 + i / 2 + (i % 2) * lanes;
-  }
-  low = __builtin_shuffle(a, b, first);
-  high = __builtin_shuffle(a, b, second);
-}
-
 // Both residues of the columns.
 template <class T, int kTaps>
 void forward_pairs(const PlaneForward<T>& args, int64_t first, int64_t last, int64_t begin, int64_t end) {

@@ -174,6 +174,26 @@ FASTCONV_INLINE Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
 #endif
 }
 
+// Lanes a0 b0 a1 b1 .. of two vectors, in two.
+template <class T>
+FASTCONV_INLINE void interleave(Vec<T> a, Vec<T> b, Vec<T>& low, Vec<T>& high) {
+  constexpr int lanes = kLanes<T>;
+#if defined(__clang__)
+  for (int i = 0; i < lanes; ++i) {
+    low[i] = i % 2 ? b[i / 2] : a[i / 2];
+    high[i] = i % 2 ? b[(lanes + i) / 2] : a[(lanes + i) / 2];
+  }
+#else
+  Mask<T> first{}, second{};
+  for (int i = 0; i < lanes; ++i) {
+    first[i] = i / 2 + (i % 2) * lanes;
+    second[i] = lanes / 2 + i / 2 + (i % 2) * lanes;
+  }
+  low = __builtin_shuffle(a, b, first);
+  high = __builtin_shuffle(a, b, second);
+#endif
+}
+
 // Lane i of the result is the sum of the lanes of v[i], 0 <= i < kLanes, in a fixed pairwise order.
 template <class T, int s = 1>
 FASTCONV_INLINE Vec<T> sums_of(Vec<T>* v) {

@@ -58,6 +58,11 @@ def _keep(
     return w, x, y, kept
 
 
+def _sum(grad: Any, axes: tuple[int, ...]) -> Any:
+    """A bias's gradient where the weight has none: float32 is too short for a running sum."""
+    return np.sum(grad, axis=axes, dtype=np.float64).astype(grad.dtype)
+
+
 def _conv_gradients(problem: Any, needs: tuple[bool, ...], kept_w: Any, kept_x: Any) -> Backward:
     """From the gradient at a convolution's own output to those of its input, weight and bias."""
     chosen = chosen_algorithm(None)
@@ -70,7 +75,7 @@ def _conv_gradients(problem: Any, needs: tuple[bool, ...], kept_w: Any, kept_x: 
             if needs[1]:
                 dw, db = ops.conv_backward_weight(problem, grad, kept_x, bias=needs[2])
             elif needs[2]:
-                db = np.sum(grad, axis=(0, 2, 3))
+                db = _sum(grad, (0, 2, 3))
         return dx, dw, db
 
     return gradients
@@ -122,7 +127,7 @@ def conv2d_relu_max_pool2d(
     """``max_pool2d(relu(conv2d(...)))``, results and gradients to the last bit.
 
     convolution: stride, padding, dilation, groups. pooling: kernel_size, stride, padding,
-    dilation, ceil_mode. Kept is the pooled map alone: where its value is 0, ReLU stops the gradient
+    dilation, ceil_mode. Kept is a copy of the pooled map alone: where its value is 0, ReLU stops the gradient
     of all windows that chose it, and so it may do before they are added up.
     """
     x, w, b = _arrays("conv2d", input, weight, bias)
@@ -132,11 +137,12 @@ def conv2d_relu_max_pool2d(
     if needs is None:
         return Tensor(ops.max_pool2d(y, *pooling, return_indices=False))
     (pooled, indices), shape = ops.max_pool2d(y, *pooling), y.shape
-    kept_w, kept_x, _, kept = _keep(needs, "relu", input, weight, pooled)
+    kept_w, kept_x, _, kept = _keep(needs, None, input, weight, None)
+    mask = ops.relu(pooled)  # a copy: the result is the caller's, who may change it
     gradients = _conv_gradients(problem, needs, kept_w, kept_x)
 
     def backward(grad: Any) -> Any:
-        grad = ops.relu_backward(grad, pooled)
+        grad = ops.relu_backward(grad, mask)
         return gradients(ops.max_pool2d_backward(grad, indices, shape))
 
     return record("conv2d_relu_max_pool2d", pooled, (input, weight, bias), backward, kept)
@@ -169,7 +175,7 @@ def linear(
         if needs[1]:
             dw, db = ops.linear_backward_weight(grad, kept_x, bias=needs[2])
         elif needs[2]:
-            db = np.sum(grad, axis=tuple(range(grad.ndim - 1)))
+            db = _sum(grad, tuple(range(grad.ndim - 1)))
         return dx, dw, db
 
     return record("linear", y, (input, weight, bias), backward, kept)
