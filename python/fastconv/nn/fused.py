@@ -127,8 +127,8 @@ def conv2d_relu_max_pool2d(
     """``max_pool2d(relu(conv2d(...)))``, results and gradients to the last bit.
 
     convolution: stride, padding, dilation, groups. pooling: kernel_size, stride, padding,
-    dilation, ceil_mode. Kept is a copy of the pooled map alone: where its value is 0, ReLU stops the gradient
-    of all windows that chose it, and so it may do before they are added up.
+    dilation, ceil_mode. Kept is a copy of the pooled map alone: where its value is 0, ReLU stops
+    the gradient of all windows that chose it, and so it may do before they are added up.
     """
     x, w, b = _arrays("conv2d", input, weight, bias)
     problem = ops.conv_problem(x.shape, w.shape, *convolution)

@@ -177,8 +177,8 @@ CORNER = (
 )
 
 # 3x3 and 5x5 kernels of stride 1, for Winograd: tails of tiles and channels, paddings, groups, wide
-# rows, more tiles than channels and fewer. On the first line tiles of 2x2 take no more products than
-# those of 4x4.
+# rows, more tiles than channels and fewer. On the first line tiles of 2x2 take no more products
+# than those of 4x4.
 WINOGRAD = (
     "n2c5h6k7r3p1", "n1c40h2k33r3p1", "n3c70h5k66r3p1", "n1g2c6h1w5k10r3p2", "n40c3h2w9k4r3p1",
     "n2c3h9k5r3", "n2c33h13k34r3p1", "n1c64h28k64r3p1", "n2c17h16k130r3p1", "n3c130h7k70r3p1",
