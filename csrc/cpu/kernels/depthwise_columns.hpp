@@ -66,16 +66,6 @@ FASTCONV_INLINE Vec<T> LaneMask<T>::load_from(const T* p) const {
 }
 #endif
 
-// Elements 0, 2, 4, .. of 2 * kLanes - 1; `high` starts at element kLanes - 1.
-template <class T>
-FASTCONV_INLINE Vec<T> every_second(Vec<T> low, Vec<T> high) {
-  if constexpr (kLanes<T> == 2) return __builtin_shufflevector(low, high, 0, 3);
-  if constexpr (kLanes<T> == 4) return __builtin_shufflevector(low, high, 0, 2, 5, 7);
-  if constexpr (kLanes<T> == 8) return __builtin_shufflevector(low, high, 0, 2, 4, 6, 9, 11, 13, 15);
-  if constexpr (kLanes<T> == 16)
-    return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
-}
-
 // The columns of a row that positions [q, q + count) of axis w read through tap s; zeros where there are none.
 // kStride: of the columns, 0 for any.
 template <class T, int kStride>

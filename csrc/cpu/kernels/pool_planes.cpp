@@ -4,17 +4,6 @@
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
 
-// Elements 0, 2, 4, .. of 2 * kLanes - 1; `high` starts at element kLanes - 1, so nothing past the last is
-// read.
-template <class T>
-FASTCONV_INLINE Vec<T> every_second(Vec<T> low, Vec<T> high) {
-  if constexpr (kLanes<T> == 2) return __builtin_shufflevector(low, high, 0, 3);
-  if constexpr (kLanes<T> == 4) return __builtin_shufflevector(low, high, 0, 2, 5, 7);
-  if constexpr (kLanes<T> == 8) return __builtin_shufflevector(low, high, 0, 2, 4, 6, 9, 11, 13, 15);
-  if constexpr (kLanes<T> == 16)
-    return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
-}
-
 // `count` lanes from p[0], p[stride], ..; kStride 0 stands for any stride.
 template <int kStride, class T>
 FASTCONV_INLINE Vec<T> load_strided(const T* p, int64_t stride, int count) {
