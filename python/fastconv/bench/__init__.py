@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 from typing import Any
 
 PASSES = ("forward", "backward-input", "backward-weight")
@@ -66,6 +67,8 @@ def _descriptors(args: argparse.Namespace) -> list[str]:
     from fastconv.bench import networks
     from fastconv.testing import descriptor_set, parse_descriptor
 
+    if args.vs and importlib.util.find_spec("torch") is None:
+        raise ModuleNotFoundError("--vs torch needs PyTorch: pip install torch==2.13.0")
     names = args.set or ([] if args.descriptor else ["lenet"])
     descriptors = list(args.descriptor)
     for name in names:
