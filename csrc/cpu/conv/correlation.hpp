@@ -111,9 +111,9 @@ extern const WeightGradientAlgorithm winograd_weight_4x4_3x3;
 extern const WeightGradientAlgorithm winograd_weight_2x2_5x5;
 extern const WeightGradientAlgorithm depthwise_gradient;          // depthwise.cpp
 extern const WeightGradientAlgorithm planar_depthwise_gradient;   // depthwise_planes.cpp
-extern const WeightGradientAlgorithm weight_dot;    // weight_dot.cpp
-extern const WeightGradientAlgorithm weight_rows;   // weight_rows.cpp
-extern const WeightGradientAlgorithm weight_gemm;   // weight_gemm.cpp
+extern const WeightGradientAlgorithm weight_dot;                  // weight_dot.cpp
+extern const WeightGradientAlgorithm weight_rows;                 // weight_rows.cpp
+extern const WeightGradientAlgorithm weight_gemm;                 // weight_gemm.cpp
 
 // Copies an (N, C, H, W) array from `from_format` into the other memory format.
 template <class T>
