@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from fastconv.bench.footprint import resident_at_most
 
 BATCH, LR, MOMENTUM, WEIGHT_DECAY = 64, 0.05, 0.9, 5e-4
 
@@ -125,8 +126,7 @@ def worker(side: str, data_dir: str, threads: int) -> None:
         if line.strip() == "epoch":
             answer = {"loss": epoch(), "seconds": time.perf_counter() - start}
         else:
-            peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-            answer = {"peak": peak, "data": data_bytes, "accuracy": accuracy()}
+            answer = {"peak": resident_at_most(), "data": data_bytes, "accuracy": accuracy()}
         print(json.dumps(answer), flush=True)
 
 

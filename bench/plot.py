@@ -13,8 +13,10 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
-import matplotlib
-
+try:
+    import matplotlib
+except ImportError:
+    sys.exit("plot.py: drawing needs matplotlib (pip install 'fastconv[plot]')")
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullFormatter

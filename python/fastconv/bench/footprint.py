@@ -26,7 +26,7 @@ def peak_memory(descriptor: str, side: str, threads: int) -> dict[str, int]:
     return json.loads(done.stdout)
 
 
-def _resident_at_most() -> int:
+def resident_at_most() -> int:
     """Of this program alone: getrusage would begin with what the parent process held."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     (kilobytes,) = (line.split()[1] for line in lines if line.startswith("VmHWM:"))
@@ -44,7 +44,7 @@ def main(descriptor: str, side: str, threads: int) -> None:
         import torch
 
         torch.set_num_threads(threads)
-    imported = _resident_at_most()
+    imported = resident_at_most()
     step = (
         our_step(descriptor)
         if side == "fastconv"
@@ -52,7 +52,7 @@ def main(descriptor: str, side: str, threads: int) -> None:
     )
     for _ in range(STEPS):
         step()
-    print(json.dumps({"peak": _resident_at_most(), "imported": imported}))
+    print(json.dumps({"peak": resident_at_most(), "imported": imported}))
 
 
 if __name__ == "__main__":

@@ -36,9 +36,15 @@ def _guarded(args: argparse.Namespace) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except FAILURES as error:
-        return _fail(args.command, str(error) or type(error).__name__, 1)
+        return _fail(args.command, _text(error), 1)
     except KeyboardInterrupt as error:
         return _fail(args.command, "; ".join(["interrupted", *map(str, error.args)]), 130)
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def _fail(command: str, text: str, code: int) -> int:

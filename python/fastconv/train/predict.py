@@ -43,7 +43,7 @@ def _read(file: PathLike, height: int, width: int) -> np.ndarray:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
         raise ImportError(
-            "predict: reading pictures needs Pillow (pip install 'fastconv[vision]')"
+            "reading pictures needs Pillow (pip install 'fastconv[vision]')"
         ) from None
     try:
         with Image.open(file) as picture:
