@@ -144,4 +144,14 @@ std::optional<MemoryFormat> parse_format(Argument a, const py::handle& object) {
   return parse_name(a, object, kNames, true);
 }
 
+PoolProblem parse_windows(const char* op, const Shape& input, int spatial, const py::object& kernel_size,
+                          const py::object& stride, const py::object& padding, const py::object& dilation,
+                          bool ceil_mode) {
+  const Shape kernel = parse_sizes({op, "kernel_size"}, kernel_size, spatial);
+  return make_pool_problem(op, input, kernel,
+                           stride.is_none() ? kernel : parse_sizes({op, "stride"}, stride, spatial),
+                           parse_sizes({op, "padding"}, padding, spatial),
+                           parse_sizes({op, "dilation"}, dilation, spatial), ceil_mode);
+}
+
 }   // namespace fastconv::bindings

@@ -23,4 +23,9 @@ Pass parse_pass(Argument argument, const py::handle& object);
 DType parse_dtype(Argument argument, const py::handle& object);   // "float32" or "float64"
 std::optional<MemoryFormat> parse_format(Argument argument, const py::handle& object);   // None or a name
 
+// Windows over an input of this shape; a stride of None is the kernel's size.
+PoolProblem parse_windows(const char* operation, const Shape& input, int spatial, const py::object& kernel_size,
+                          const py::object& stride, const py::object& padding, const py::object& dilation,
+                          bool ceil_mode);
+
 }   // namespace fastconv::bindings

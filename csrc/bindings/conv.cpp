@@ -101,6 +101,32 @@ py::array conv2d(const py::object& x, const py::object& weight, const py::object
   return forward(op, p, a, w, bias, activation, algorithm, memory_format, out);
 }
 
+py::array conv2d_max_pool2d(const py::object& x, const py::object& weight, const py::object& bias,
+                            const py::object& stride, const py::object& padding, const py::object& dilation,
+                            const py::object& groups, const py::object& kernel_size,
+                            const py::object& pool_stride, const py::object& pool_padding,
+                            const py::object& pool_dilation, bool ceil_mode, const py::object& activation,
+                            const py::object& algorithm, const py::object& memory_format) {
+  const char* op = "conv2d";
+  const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
+  const ConvProblem p = problem(op, a.view.shape, w.view.shape, stride, padding, dilation, groups);
+  const Activation fused = parse_activation({op, "activation"}, activation);
+  const Algorithm asked = parse_algorithm({op, "algorithm"}, algorithm);
+  const auto format = parse_format({op, "memory_format"}, memory_format);
+  const std::optional<Array> b = read_optional_floats({op, "bias"}, bias, a);
+  if (b) check_shape(op, "bias", b->view.shape, {p.out_channels});
+  const PoolProblem pool = parse_windows("max_pool2d", p.output_shape(), kSpatial, kernel_size, pool_stride,
+                                         pool_padding, pool_dilation, ceil_mode);
+  const Array y = make_array(a.view.dtype, pool.output_shape(), format.value_or(a.view.format));
+  const Backend& backend = backend_for(a.view.device);
+  check_implemented(op, backend, p, Pass::forward, asked, a.view, y.view);
+  {
+    const WithoutGil unlocked;
+    backend.conv_max_pool(p, pool, a.view, w.view, pointer(b), fused, asked, y.view);
+  }
+  return to_python(y);
+}
+
 py::array conv2d_backward_input(const py::object& grad, const py::object& weight, const py::object& input_shape,
                                 const py::object& stride, const py::object& padding, const py::object& dilation,
                                 const py::object& groups, const py::object& algorithm,
@@ -170,6 +196,10 @@ void bind_conv(py::module_& m) {
   m.def("conv2d", conv2d, py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("stride"),
         py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("activation"), py::arg("algorithm"),
         py::arg("memory_format"), py::arg("out"));
+  m.def("conv2d_max_pool2d", conv2d_max_pool2d, py::arg("x"), py::arg("weight"), py::arg("bias"),
+        py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("kernel_size"),
+        py::arg("pool_stride"), py::arg("pool_padding"), py::arg("pool_dilation"), py::arg("ceil_mode"),
+        py::arg("activation"), py::arg("algorithm"), py::arg("memory_format"));
   m.def("conv2d_backward_input", conv2d_backward_input, py::arg("grad"), py::arg("weight"),
         py::arg("input_shape"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
         py::arg("algorithm"), py::arg("memory_format"), py::arg("out"));

@@ -12,11 +12,8 @@ py::typing::Tuple<py::array, py::typing::Optional<py::array>> max_pool2d(
     const py::object& dilation, bool ceil_mode, bool return_indices) {
   const char* op = "max_pool2d";
   const Array a = read_floats({op, "x"}, x);
-  const Shape kernel = parse_sizes({op, "kernel_size"}, kernel_size, kSpatial);
-  const PoolProblem p = make_pool_problem(
-      op, a.view.shape, kernel, stride.is_none() ? kernel : parse_sizes({op, "stride"}, stride, kSpatial),
-      parse_sizes({op, "padding"}, padding, kSpatial), parse_sizes({op, "dilation"}, dilation, kSpatial),
-      ceil_mode);
+  const PoolProblem p =
+      parse_windows(op, a.view.shape, kSpatial, kernel_size, stride, padding, dilation, ceil_mode);
   const Array y = make_array(a.view.dtype, p.output_shape(), a.view.format);
   std::optional<Array> indices;
   if (return_indices) indices = make_array(DType::int64, p.output_shape(), a.view.format);

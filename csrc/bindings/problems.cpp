@@ -67,12 +67,8 @@ PoolProblem pool_problem(const py::object& x_shape, const py::object& kernel_siz
                          const py::object& padding, const py::object& dilation, bool ceil_mode,
                          const std::string& operation) {
   const char* op = operation.c_str();
-  const int spatial = spatial_of(operation);
-  const Shape kernel = parse_sizes({op, "kernel_size"}, kernel_size, spatial);
-  return make_pool_problem(op, parse_shape({op, "input shape"}, x_shape), kernel,
-                           stride.is_none() ? kernel : parse_sizes({op, "stride"}, stride, spatial),
-                           parse_sizes({op, "padding"}, padding, spatial),
-                           parse_sizes({op, "dilation"}, dilation, spatial), ceil_mode);
+  return parse_windows(op, parse_shape({op, "input shape"}, x_shape), spatial_of(operation), kernel_size,
+                       stride, padding, dilation, ceil_mode);
 }
 
 }   // namespace

@@ -33,6 +33,9 @@ struct Backend {
                                      MemoryFormat result);
   void (*conv_forward)(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,
                        Algorithm, const View& y);
+  // max_pool of what conv_forward gives, to the last bit where the weight is finite.
+  void (*conv_max_pool)(const ConvProblem&, const PoolProblem&, const View& x, const View& weight,
+                        const View* bias, Activation, Algorithm, const View& y);
   void (*conv_backward_input)(const ConvProblem&, const View& grad, const View& weight, Algorithm,
                               const View& dx);
   void (*conv_backward_weight)(const ConvProblem&, const View& grad, const View& x, Algorithm, const View& dw,

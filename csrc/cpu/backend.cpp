@@ -14,6 +14,7 @@ const Backend* cpu_backend() {
       "cpu",
       cpu::conv_implementation,
       cpu::conv_forward,
+      cpu::conv_max_pool,
       cpu::conv_backward_input,
       cpu::conv_backward_weight,
       cpu::max_pool,

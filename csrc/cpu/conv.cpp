@@ -3,9 +3,8 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
-#include <type_traits>
 
-#include "../core/memory.hpp"
+#include "conv/choice.hpp"
 #include "conv/winograd_tiles.hpp"
 
 namespace fastconv::cpu {
@@ -23,12 +22,6 @@ const WeightGradientAlgorithm* const weight_gradients[] = {&depthwise_gradient, 
 
 constexpr int64_t kFewOutputs = 8;   // half a vector
 
-// What runs, and the memory formats it runs in; where they are not the caller's, arrays are copied.
-struct Choice {
-  const CorrelationAlgorithm* algorithm;
-  MemoryFormat in, out;
-};
-
 template <class List>
 auto find(const List& list, const Correlation& c, MemoryFormat in, MemoryFormat out) {
   const auto found = std::find_if(std::begin(list), std::end(list),
@@ -41,37 +34,10 @@ bool by_winograd(Algorithm algorithm, bool pays) {
   return algorithm == Algorithm::winograd || (algorithm == Algorithm::automatic && pays);
 }
 
-Choice choose(const Correlation& c, Algorithm algorithm, MemoryFormat in, MemoryFormat out) {
-  if (by_winograd(algorithm, winograd_pays(c, out))) return {find(winograds, c, in, out), in, out};
-  if (batch_lanes.accepts(c, in, out)) return {&batch_lanes, in, out};
-  // Channels last, few output channels (of a group) would leave most of each vector empty; in planes pixels
-  // fill it.
-  if (c.out_channels <= kFewOutputs && !few_channels_a_group(c)) out = MemoryFormat::contiguous;
-  const CorrelationAlgorithm* direct = find(correlations, c, in, out);
-  return direct ? Choice{direct, in, out} : Choice{find(correlations, c, out, out), out, out};
-}
-
 const WeightGradientAlgorithm& choose_gradient(const Correlation& c, Algorithm algorithm, MemoryFormat grad,
                                                MemoryFormat x) {
   return by_winograd(algorithm, winograd_weight_pays(c)) ? *find(winograd_gradients, c, grad, x)
                                                          : *find(weight_gradients, c, grad, x);
-}
-
-void require(const ConvProblem& problem, Algorithm algorithm) {
-  if (!is_planar(problem))
-    throw std::invalid_argument("convolution: 3 spatial dimensions have no CPU implementation");
-  if (algorithm == Algorithm::winograd && !winograd_possible(forward_correlation(problem)))
-    throw std::invalid_argument(
-        "convolution: algorithm \"winograd\" is for kernels of 3x3 and 5x5 of stride and dilation 1");
-}
-
-// Algorithms of both kinds have a function each for float and double.
-template <class Implementation, class Data>
-void run(const Implementation& algorithm, const Correlation& c, const Data& data) {
-  if constexpr (std::is_invocable_v<decltype(algorithm.run_float), const Correlation&, const Data&>)
-    algorithm.run_float(c, data);
-  else
-    algorithm.run_double(c, data);
 }
 
 // Whether the algorithm computes all parts of a result in one pass, and has done so.
@@ -86,24 +52,6 @@ bool run_together(const CorrelationAlgorithm& algorithm, const std::vector<Corre
   return true;
 }
 
-// An (N, C, H, W) array as it lies, or its copy in the format wanted.
-template <class T>
-class Formatted {
- public:
-  Formatted(const View& view, MemoryFormat format)
-      : copy_(view.format != format ? size_t(view.elements()) * sizeof(T) : 0),
-        data_(view.format != format ? copy_.as<const T>() : view.as<const T>()) {
-    if (view.format != format)
-      copy_format(view.as<const T>(), view.format, copy_.as<T>(), view.shape[0], view.shape[1],
-                  view.elements() / (view.shape[0] * view.shape[1]));
-  }
-  const T* data() const { return data_; }
-
- private:
-  const memory::Buffer copy_;
-  const T* data_;
-};
-
 // Correlations of one array with one weight that together make one result; `complete`: all of it.
 template <class T>
 void correlate(const std::vector<Correlation>& parts, bool complete, Algorithm algorithm, const View& in,
@@ -112,20 +60,16 @@ void correlate(const std::vector<Correlation>& parts, bool complete, Algorithm a
   for (size_t i = 1; i < parts.size(); ++i)   // one copy of the input serves them all
     if (!find(correlations, parts[i], choice.in, choice.out)) choice.in = choice.out;
   const Formatted<T> source(in, choice.in);
-  const bool copy_out = choice.out != out.format;
-  const memory::Buffer out_copy(copy_out ? size_t(out.elements()) * sizeof(T) : 0);
-  T* result = copy_out ? out_copy.as<T>() : out.as<T>();
-  if (!complete) std::memset(result, 0, size_t(out.elements()) * sizeof(T));
+  const FormattedResult<T> result(out, choice.out);
+  if (!complete) std::memset(result.data(), 0, size_t(out.elements()) * sizeof(T));
   const CorrelationData<T> data = {
       source.data(), choice.in, weight.as<const T>(), bias ? bias->as<const T>() : nullptr, activation,
-      result,        choice.out};
+      result.data(), choice.out};
   if (parts.size() == 1)
     run(*choice.algorithm, parts.front(), data);
   else if (!run_together(*choice.algorithm, parts, data))
     for (const Correlation& part : parts) run(*find(correlations, part, choice.in, choice.out), part, data);
-  if (copy_out)
-    copy_format<T>(result, choice.out, out.as<T>(), out.shape[0], out.shape[1],
-                   out.elements() / (out.shape[0] * out.shape[1]));
+  result.finish();
 }
 
 // Few output channels (of a group) leave vectors of them empty in the weight gradient too, unless a
@@ -155,6 +99,24 @@ void zero(const View& view) { std::memset(view.data, 0, size_t(view.elements() *
 
 }   // namespace
 
+Choice choose(const Correlation& c, Algorithm algorithm, MemoryFormat in, MemoryFormat out) {
+  if (by_winograd(algorithm, winograd_pays(c, out))) return {find(winograds, c, in, out), in, out};
+  if (batch_lanes.accepts(c, in, out)) return {&batch_lanes, in, out};
+  // Channels last, few output channels (of a group) would leave most of each vector empty; in planes pixels
+  // fill it.
+  if (c.out_channels <= kFewOutputs && !few_channels_a_group(c)) out = MemoryFormat::contiguous;
+  const CorrelationAlgorithm* direct = find(correlations, c, in, out);
+  return direct ? Choice{direct, in, out} : Choice{find(correlations, c, out, out), out, out};
+}
+
+void require_implemented(const ConvProblem& problem, Algorithm algorithm) {
+  if (!is_planar(problem))
+    throw std::invalid_argument("convolution: 3 spatial dimensions have no CPU implementation");
+  if (algorithm == Algorithm::winograd && !winograd_possible(forward_correlation(problem)))
+    throw std::invalid_argument(
+        "convolution: algorithm \"winograd\" is for kernels of 3x3 and 5x5 of stride and dilation 1");
+}
+
 const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm algorithm, DType,
                                 MemoryFormat source, MemoryFormat result) {
   if (!is_planar(problem)) return nullptr;
@@ -172,7 +134,7 @@ const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm
 
 void conv_forward(const ConvProblem& problem, const View& x, const View& weight, const View* bias,
                   Activation activation, Algorithm algorithm, const View& y) {
-  require(problem, algorithm);
+  require_implemented(problem, algorithm);
   if (y.elements() == 0) return;
   const auto run = x.dtype == DType::float32 ? correlate<float> : correlate<double>;
   run({forward_correlation(problem)}, true, algorithm, x, weight, bias, activation, y);
@@ -180,7 +142,7 @@ void conv_forward(const ConvProblem& problem, const View& x, const View& weight,
 
 void conv_backward_input(const ConvProblem& problem, const View& grad, const View& weight, Algorithm algorithm,
                          const View& dx) {
-  require(problem, algorithm);
+  require_implemented(problem, algorithm);
   if (dx.elements() == 0) return;
   const BackwardParts backward = backward_correlations(problem);
   if (grad.elements() == 0 || backward.parts.empty()) return zero(dx);
@@ -190,7 +152,7 @@ void conv_backward_input(const ConvProblem& problem, const View& grad, const Vie
 
 void conv_backward_weight(const ConvProblem& problem, const View& grad, const View& x, Algorithm algorithm,
                           const View& dw, const View* db) {
-  require(problem, algorithm);
+  require_implemented(problem, algorithm);
   if (grad.elements() == 0 || x.elements() == 0) {
     zero(dw);
     if (db) zero(*db);

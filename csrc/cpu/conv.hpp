@@ -9,6 +9,9 @@ const char* conv_implementation(const ConvProblem&, Pass, Algorithm, DType, Memo
                                 MemoryFormat result);
 void conv_forward(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,
                   Algorithm, const View& y);
+// Pooled windows of the forward's result, which is not kept (conv_pool.cpp).
+void conv_max_pool(const ConvProblem&, const PoolProblem&, const View& x, const View& weight, const View* bias,
+                   Activation, Algorithm, const View& y);
 void conv_backward_input(const ConvProblem&, const View& grad, const View& weight, Algorithm, const View& dx);
 void conv_backward_weight(const ConvProblem&, const View& grad, const View& x, Algorithm, const View& dw,
                           const View* db);

@@ -24,20 +24,6 @@ int64_t product(const int64_t (&extents)[kMaxSpatial], int spatial) {
   return result;
 }
 
-PoolWindows windows_of(const PoolProblem& p) {
-  PoolWindows w;
-  for (int i = 0; i < 3; ++i) {
-    const int from = i - (3 - p.spatial);
-    w.input[i] = from < 0 ? 1 : p.input[from];
-    w.kernel[i] = from < 0 ? 1 : p.kernel[from];
-    w.output[i] = from < 0 ? 1 : p.output[from];
-    w.stride[i] = from < 0 ? 1 : p.stride[from];
-    w.dilation[i] = from < 0 ? 1 : p.dilation[from];
-    w.padding[i] = from < 0 ? 0 : p.padding[from];
-  }
-  return w;
-}
-
 bool channels_last(const View& view) { return view.format == MemoryFormat::channels_last; }
 
 // Moves one image between the layouts: to channels-last where `last`, else from it.
@@ -52,36 +38,42 @@ void convert(bool last, int64_t channels, int64_t plane, const int64_t* from, in
   convert(last, channels, plane, reinterpret_cast<const double*>(from), reinterpret_cast<double*>(to));
 }
 
-// y lies as x does: rows are handed out in blocks of about kGrain window elements.
+// Rows [begin, end), counted through all planes or images.
 template <class T>
-void pool_rows(const PoolWindows& w, bool last, int64_t images, int64_t channels, const T* x, T* y,
-               int64_t* indices) {
+void pool_plain(const PoolRows<T>& rows, int64_t begin, int64_t end) {
   const PoolKernels<T>& table = kernels<T>().pool;
-  const int64_t pixels = w.output[2] * (last ? channels : 1), taps = w.kernel[0] * w.kernel[1] * w.kernel[2];
-  const int64_t rows = images * (last ? 1 : channels) * w.output[0] * w.output[1];
-  const bool stream = rows * pixels * int64_t(sizeof(T) + (indices ? sizeof(int64_t) : 0)) > kCachedBytes;
-  parallel_ranges(rows, std::max<int64_t>(1, kGrain / taps / std::max<int64_t>(1, pixels)),
-                  [&](int64_t begin, int64_t end) {
-                    T* to = y + begin * pixels;
-                    int64_t* to_indices = indices ? indices + begin * pixels : nullptr;
-                    last ? table.max_rows_channels_last(w, channels, x, to, to_indices, begin, end, stream)
-                         : table.max_rows(w, x, to, to_indices, begin, end);
-                  });
+  const PoolWindows& w = rows.windows;
+  const int64_t each = w.output[0] * w.output[1], wide = w.output[2] * (rows.last ? rows.channels : 1);
+  const int64_t pitch = rows.pitch * (rows.last ? rows.channels : 1);
+  const bool dense = pitch == each * wide;
+  for (int64_t row = begin; row < end;) {
+    const int64_t until = dense ? end : std::min(end, (row / each + 1) * each);
+    const int64_t at = row / each * pitch + row % each * wide;
+    int64_t* to = rows.indices ? rows.indices + at : nullptr;
+    rows.last ? table.max_rows_channels_last(w, rows.channels, rows.x, rows.y + at, to, row, until, rows.stream)
+              : table.max_rows(w, rows.x, rows.y + at, to, row, until);
+    row = until;
+  }
 }
 
-// Planes [begin, end) of NCHW arrays, turned so that planes lie along the vectors.
+// Planes [begin, end), turned so that planes lie along the vectors.
 template <class T>
-void pool_turned(const PoolWindows& w, int64_t inputs, int64_t outputs, int64_t planes, const T* x, T* y,
-                 int64_t* indices) {
+void pool_turned(const PoolRows<T>& rows, int64_t begin, int64_t end) {
+  const auto transpose = kernels<T>().pack.transpose;
+  const PoolWindows& w = rows.windows;
+  const int64_t planes = end - begin, inputs = w.input[0] * w.input[1] * w.input[2];
+  const int64_t lines = w.output[0] * w.output[1], outputs = lines * w.output[2];
   const memory::Buffer turned(size_t(planes * inputs) * sizeof(T)),
       values(size_t(planes * outputs) * sizeof(T)),
-      positions(size_t(indices ? planes * outputs : 0) * sizeof(int64_t));
-  int64_t* const kept = indices ? positions.as<int64_t>() : nullptr;
-  convert(true, planes, inputs, x, turned.as<T>());
-  kernels<T>().pool.max_rows_channels_last(w, planes, turned.as<const T>(), values.as<T>(), kept, 0,
-                                           w.output[0] * w.output[1], false);
-  convert(false, planes, outputs, values.as<const T>(), y);
-  if (indices) convert(false, planes, outputs, positions.as<const int64_t>(), indices);
+      positions(size_t(rows.indices ? planes * outputs : 0) * sizeof(int64_t));
+  transpose(rows.x + begin * inputs, inputs, turned.as<T>(), planes, planes, inputs);
+  kernels<T>().pool.max_rows_channels_last(w, planes, turned.as<const T>(), values.as<T>(),
+                                           rows.indices ? positions.as<int64_t>() : nullptr, 0, lines, false);
+  transpose(values.as<const T>(), planes, rows.y + begin * rows.pitch, rows.pitch, outputs, planes);
+  if (rows.indices)   // as wide as doubles, and moved as such
+    kernels<double>().pack.transpose(positions.as<const double>(), planes,
+                                     reinterpret_cast<double*>(rows.indices) + begin * rows.pitch, rows.pitch,
+                                     outputs, planes);
 }
 
 template <class T>
@@ -91,12 +83,11 @@ void run(const PoolProblem& p, const View& x, const View& y, const View* indices
   const bool last = channels_last(x);
   const T* from = x.as<const T>();
   int64_t* arg = indices ? indices->as<int64_t>() : nullptr;
-  if (!last && !channels_last(y) && w.output[2] < kNarrow && p.batch * p.channels >= kTogether)
-    return parallel_ranges(p.batch * p.channels, kTogether, [&](int64_t begin, int64_t end) {
-      pool_turned(w, inputs, outputs, end - begin, from + begin * inputs, y.as<T>() + begin * outputs,
-                  arg ? arg + begin * outputs : nullptr);
-    });
-  if (last == channels_last(y)) return pool_rows(w, last, p.batch, p.channels, from, y.as<T>(), arg);
+  if (last == channels_last(y)) {
+    const int64_t bytes = y.elements() * int64_t(sizeof(T) + (indices ? sizeof(int64_t) : 0));
+    return max_pool_rows<T>(
+        {w, last, p.batch, p.channels, outputs, bytes > kCachedBytes, from, y.as<T>(), arg});
+  }
 
   // An image at a time in x's layout, then turned into y's.
   const PoolKernels<T>& table = kernels<T>().pool;
@@ -199,6 +190,36 @@ void run_backward(const PoolProblem& p, const View& grad, const View& indices, c
 }
 
 }   // namespace
+
+PoolWindows windows_of(const PoolProblem& p) {
+  PoolWindows w;
+  for (int i = 0; i < 3; ++i) {
+    const int from = i - (3 - p.spatial);
+    w.input[i] = from < 0 ? 1 : p.input[from];
+    w.kernel[i] = from < 0 ? 1 : p.kernel[from];
+    w.output[i] = from < 0 ? 1 : p.output[from];
+    w.stride[i] = from < 0 ? 1 : p.stride[from];
+    w.dilation[i] = from < 0 ? 1 : p.dilation[from];
+    w.padding[i] = from < 0 ? 0 : p.padding[from];
+  }
+  return w;
+}
+
+template <class T>
+void max_pool_rows(const PoolRows<T>& rows) {
+  const PoolWindows& w = rows.windows;
+  const int64_t planes = rows.images * rows.channels;
+  if (!rows.last && w.output[2] < kNarrow && planes >= kTogether)
+    return parallel_ranges(planes, kTogether,
+                           [&](int64_t begin, int64_t end) { pool_turned(rows, begin, end); });
+  const int64_t pixels = w.output[2] * (rows.last ? rows.channels : 1);
+  const int64_t taps = w.kernel[0] * w.kernel[1] * w.kernel[2], each = w.output[0] * w.output[1];
+  parallel_ranges((rows.last ? rows.images : planes) * each,
+                  std::max<int64_t>(1, kGrain / taps / std::max<int64_t>(1, pixels)),
+                  [&](int64_t begin, int64_t end) { pool_plain(rows, begin, end); });
+}
+template void max_pool_rows(const PoolRows<float>&);
+template void max_pool_rows(const PoolRows<double>&);
 
 void max_pool(const PoolProblem& problem, const View& x, const View& y, const View* indices) {
   x.dtype == DType::float32 ? run<float>(problem, x, y, indices) : run<double>(problem, x, y, indices);

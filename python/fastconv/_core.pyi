@@ -17,6 +17,7 @@ __all__: list[str] = [
     "conv2d",
     "conv2d_backward_input",
     "conv2d_backward_weight",
+    "conv2d_max_pool2d",
     "conv_backward_input",
     "conv_backward_weight",
     "conv_forward",
@@ -232,6 +233,23 @@ def conv2d_backward_weight(
     bias: bool,
     algorithm: typing.Any,
 ) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
+def conv2d_max_pool2d(
+    x: typing.Any,
+    weight: typing.Any,
+    bias: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    dilation: typing.Any,
+    groups: typing.Any,
+    kernel_size: typing.Any,
+    pool_stride: typing.Any,
+    pool_padding: typing.Any,
+    pool_dilation: typing.Any,
+    ceil_mode: bool,
+    activation: typing.Any,
+    algorithm: typing.Any,
+    memory_format: typing.Any,
+) -> numpy.ndarray: ...
 def conv_backward_input(
     problem: ConvProblem,
     grad: typing.Any,

@@ -123,12 +123,17 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
 
   // Parts of the lines, and of the output rows, of each block.
   const int64_t blocks = div_up(c.batch, lanes), each = div_up(kChunks, blocks);
-  const int64_t slices = std::min(each, c.h.in), strips = std::min(each, c.h.out);
+  const int64_t first = std::clamp<int64_t>(c.h.first, 0, c.h.in);   // of the lines that are read
+  const int64_t lines =
+      std::clamp(c.h.first + (c.h.out - 1) * c.h.stride + (c.h.taps - 1) * c.h.step + 1, first, c.h.in) - first;
+  const int64_t slices = std::clamp<int64_t>(each, 1, std::max<int64_t>(1, lines));
+  const int64_t strips = std::min(each, c.h.out);
+  const double moved = double(lines * t.width * c.in_channels * lanes / slices);
   const memory::Buffer turned_input(size_t(blocks * t.block * lanes) * sizeof(T));
-  parallel_items(blocks * slices, kMoveFlops * double(t.block * lanes / slices), [&](int64_t item) {
+  parallel_items(blocks * slices, kMoveFlops * moved, [&](int64_t item) {
     const int64_t block = item / slices, n = block * lanes, i = item % slices;
     T* to = turned_input.as<T>() + block * t.block * lanes;
-    const int64_t y0 = part_begin(c.h.in, slices, i), y1 = part_begin(c.h.in, slices, i + 1);
+    const int64_t y0 = first + part_begin(lines, slices, i), y1 = first + part_begin(lines, slices, i + 1);
     turn(c, data, t, n, std::min(lanes, c.batch - n), y0, y1, to);
   });
   const double flops = c.flops_per_pixel() * double(c.pixels() * lanes) / double(strips);
@@ -176,6 +181,7 @@ bool accepts(const Correlation& c, MemoryFormat in, MemoryFormat out) {
 
 }   // namespace
 
-const CorrelationAlgorithm batch_lanes = {"batch-lanes", accepts, run<float>, run<double>};
+const CorrelationAlgorithm batch_lanes = {"batch-lanes", accepts, run<float>, run<double>,
+                                          nullptr,       nullptr, kLanes};
 
 }   // namespace fastconv::cpu

@@ -77,6 +77,8 @@ struct CorrelationAlgorithm {
   // All correlations that make one result; null: one after the other.
   void (*parts_float)(const std::vector<Correlation>&, const CorrelationData<float>&) = nullptr;
   void (*parts_double)(const std::vector<Correlation>&, const CorrelationData<double>&) = nullptr;
+  // A result computed in pieces has the same bits where they begin at multiples of these.
+  int64_t piece_images = 1, piece_rows = 1;
 };
 extern const CorrelationAlgorithm depthwise;          // depthwise.cpp
 extern const CorrelationAlgorithm planar_depthwise;   // depthwise_planes.cpp

@@ -44,8 +44,15 @@ struct Weights {
   const T* rows;   // [group][out channel][depth]
   memory::Buffer copy;
 
+  // Forward's lie in order.
+  static bool ordered(const Correlation& c) {
+    return c.weight_w == 1 && c.weight_h == c.w.taps && c.weight_in == c.taps() && c.weight_out == c.depth() &&
+           c.weight_group == c.out_channels * c.depth();
+  }
   Weights(const Correlation& c, const T* weight)
-      : copy(size_t(c.groups * c.out_channels * c.depth()) * sizeof(T)) {
+      : rows(weight + c.weight_base),
+        copy(ordered(c) ? 0 : size_t(c.groups * c.out_channels * c.depth()) * sizeof(T)) {
+    if (ordered(c)) return;
     T* to = copy.as<T>();
     rows = to;
     for (int64_t g = 0; g < c.groups; ++g)

@@ -185,9 +185,9 @@ void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const T
   });
 }
 
-template <class T>
+template <class T, int m>
 void run(const Correlation& c, const CorrelationData<T>& data) {
-  const TileGrid grid = tile_grid(c, winograd_tile(c));
+  const TileGrid grid = tile_grid(c, m);
   (grid.all >= c.out_channels ? run_by_blocks<T> : run_by_panels<T>)(c, data, grid);
 }
 
@@ -196,10 +196,15 @@ bool accepts(const Correlation& c, MemoryFormat, MemoryFormat) {
   return winograd_possible(c) && c.h.taps == r && winograd_tile(c) == m;
 }
 
+template <int m, int r>
+constexpr CorrelationAlgorithm algorithm(const char* name) {
+  return {name, accepts<m, r>, run<float, m>, run<double, m>, nullptr, nullptr, 1, m};
+}
+
 }   // namespace
 
-const CorrelationAlgorithm winograd_2x2_3x3 = {"winograd-2x2-3x3", accepts<2, 3>, run<float>, run<double>};
-const CorrelationAlgorithm winograd_4x4_3x3 = {"winograd-4x4-3x3", accepts<4, 3>, run<float>, run<double>};
-const CorrelationAlgorithm winograd_2x2_5x5 = {"winograd-2x2-5x5", accepts<2, 5>, run<float>, run<double>};
+const CorrelationAlgorithm winograd_2x2_3x3 = algorithm<2, 3>("winograd-2x2-3x3");
+const CorrelationAlgorithm winograd_4x4_3x3 = algorithm<4, 3>("winograd-4x4-3x3");
+const CorrelationAlgorithm winograd_2x2_5x5 = algorithm<2, 5>("winograd-2x2-5x5");
 
 }   // namespace fastconv::cpu

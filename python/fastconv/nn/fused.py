@@ -131,11 +131,15 @@ def conv2d_relu_max_pool2d(
     the gradient of all windows that chose it, and so it may do before they are added up.
     """
     x, w, b = _arrays("conv2d", input, weight, bias)
-    problem = ops.conv_problem(x.shape, w.shape, *convolution)
-    y = ops.conv_forward(problem, x, w, b, activation="relu", memory_format=memory_format)
     needs = recording(input, weight, bias)
     if needs is None:
-        return Tensor(ops.max_pool2d(y, *pooling, return_indices=False))
+        return Tensor(
+            ops.conv2d_max_pool2d(
+                x, w, b, convolution, pooling, activation="relu", memory_format=memory_format
+            )
+        )
+    problem = ops.conv_problem(x.shape, w.shape, *convolution)
+    y = ops.conv_forward(problem, x, w, b, activation="relu", memory_format=memory_format)
     (pooled, indices), shape = ops.max_pool2d(y, *pooling), y.shape
     kept_w, kept_x, _, kept = _keep(needs, None, input, weight, None)
     mask = ops.relu(pooled)  # a copy: the result is the caller's, who may change it

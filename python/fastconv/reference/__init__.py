@@ -37,7 +37,7 @@ from fastconv.reference.linear import (
 )
 from fastconv.reference.loss import cross_entropy, cross_entropy_backward
 from fastconv.reference.optimizer import adam_update, sgd_update
-from fastconv.reference.pool import max_pool2d, max_pool2d_backward
+from fastconv.reference.pool import conv2d_max_pool2d, max_pool2d, max_pool2d_backward
 
 __all__ = [
     "ConvProblem",
@@ -45,6 +45,7 @@ __all__ = [
     "conv2d",
     "conv2d_backward_input",
     "conv2d_backward_weight",
+    "conv2d_max_pool2d",
     "conv_backward_input",
     "conv_backward_weight",
     "conv_forward",

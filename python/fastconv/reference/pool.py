@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastconv.reference.conv import conv2d
 from fastconv.reference.layout import Array, deliver, per_dimension, under_tap
 
 
@@ -58,6 +59,22 @@ def max_pool2d(
         y, indices = np.where(wins, value, y), np.where(wins, place, indices)
     y, indices = deliver(y, x), deliver(indices, x)
     return (y, indices) if return_indices else y
+
+
+def conv2d_max_pool2d(
+    x: Array,
+    weight: Array,
+    bias: Array | None = None,
+    convolution: tuple[Any, Any, Any, int] = (1, 0, 1, 1),
+    pooling: tuple[Any, Any, Any, Any, bool] = (2, None, 0, 1, False),
+    *,
+    activation: str | None = None,
+    algorithm: str | None = None,
+    memory_format: str | None = None,
+) -> Array:
+    """The largest cell of each window over the convolution's result."""
+    y = conv2d(x, weight, bias, *convolution, activation=activation, memory_format=memory_format)
+    return max_pool2d(y, *pooling)[0]
 
 
 def max_pool2d_backward(grad: Array, indices: Array, input_shape: Sequence[int]) -> Array:
