@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 # Before NumPy loads: the reference's BLAS would spin on the cores that the kernels' threads need.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+from emulator.backend import EmulatedOps
 
 import fastconv
 from fastconv import _core, ops, reference
@@ -24,15 +25,32 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 class Backend(NamedTuple):
     name: str
-    ops: ModuleType
+    ops: Any
 
 
-BACKENDS = [Backend("reference", reference), Backend(f"cpu:{_core.config()['isa']}", ops)]
+REFERENCE, CPU = Backend("reference", reference), Backend(f"cpu:{_core.config()['isa']}", ops)
+EMULATED = Backend("emulated", EmulatedOps())
+
+# The tests that run on the emulated CUDA backend too: those whose operations it has.
+ON_EMULATOR: tuple[str, ...] = ()
 
 
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.name, scope="session")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def wanted(item: pytest.Item) -> bool:
+        call = getattr(item, "callspec", None)
+        name = f"{item.path.stem}::{item.name.partition('[')[0]}"
+        emulated = call is not None and call.params.get("backend") is EMULATED
+        return not emulated or name in ON_EMULATOR
+
+    items[:] = [item for item in items if wanted(item)]
+
+
+@pytest.fixture(
+    params=(REFERENCE, CPU, EMULATED), ids=lambda backend: backend.name, scope="session"
+)
 def backend(request: pytest.FixtureRequest) -> Backend:
-    """The reference and the kernels of the instruction set that this process chose.
+    """The reference, the kernels of the instruction set that this process chose, and CUDA's
+    kernels on the emulator.
 
     test_instruction_sets.py runs the tests that use this fixture, or `cpu`, again for every
     other set.
@@ -40,7 +58,7 @@ def backend(request: pytest.FixtureRequest) -> Backend:
     return request.param
 
 
-@pytest.fixture(params=BACKENDS[1:], ids=lambda backend: backend.name, scope="session")
+@pytest.fixture(params=(CPU,), ids=lambda backend: backend.name, scope="session")
 def cpu(request: pytest.FixtureRequest) -> Backend:
     """The kernels alone, where the reference gives the expected values or would be too slow."""
     return request.param

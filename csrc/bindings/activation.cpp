@@ -1,17 +1,17 @@
 #include "bindings/arguments.hpp"
 #include "bindings/bindings.hpp"
-#include "core/backend.hpp"
+#include "bindings/devices.hpp"
 
 namespace fastconv::bindings {
 namespace {
 
 py::array forward(const char* op, Activation kind, const py::object& x) {
   const Array a = read_floats({op, "x"}, x);
-  const Array y = make_array(a.view.dtype, a.view.shape, a.view.format);
-  const Backend& backend = backend_for(a.view.device);
+  const Array y = make_array(a, a.view.shape, a.view.format);
+  const auto run = operation(op, a.view.device, &Backend::activation);
   {
     const WithoutGil unlocked;
-    backend.activation(kind, a.view, y.view);
+    run(kind, a.view, y.view);
   }
   return to_python(y);
 }
@@ -20,11 +20,11 @@ py::array backward(const char* op, Activation kind, const py::object& grad, cons
   const Array g = read_floats({op, "grad"}, grad);
   const Array kept = read_floats({op, "y"}, y, g, g.view.format);
   check_shape(op, "grad", g.view.shape, kept.view.shape);
-  const Array dx = make_array(g.view.dtype, g.view.shape, g.view.format);
-  const Backend& backend = backend_for(g.view.device);
+  const Array dx = make_array(g, g.view.shape, g.view.format);
+  const auto run = operation(op, g.view.device, &Backend::activation_backward);
   {
     const WithoutGil unlocked;
-    backend.activation_backward(kind, g.view, kept.view, dx.view);
+    run(kind, g.view, kept.view, dx.view);
   }
   return to_python(dx);
 }

@@ -1,5 +1,7 @@
 #include "bindings/arguments.hpp"
 
+#include "bindings/devices.hpp"
+
 namespace fastconv::bindings {
 namespace {
 
@@ -133,8 +135,18 @@ Pass parse_pass(Argument a, const py::handle& object) {
 }
 
 DType parse_dtype(Argument a, const py::handle& object) {
-  static const Name<DType> kNames[] = {{"float32", DType::float32}, {"float64", DType::float64}};
+  static const Name<DType> kNames[] = {{"float32", DType::float32},
+                                       {"float64", DType::float64},
+                                       {"float16", DType::float16},
+                                       {"bfloat16", DType::bfloat16}};
   return parse_name(a, object, kNames);
+}
+
+Device parse_device(Argument a, const py::handle& object) {
+  static const Name<DeviceType> kNames[] = {{"cpu", DeviceType::cpu}, {"cuda", DeviceType::cuda}};
+  const DeviceType type = parse_name(a, object, kNames);
+  if (type == DeviceType::cuda) require_cuda();
+  return {type};
 }
 
 std::optional<MemoryFormat> parse_format(Argument a, const py::handle& object) {

@@ -20,7 +20,8 @@ Activation parse_activation(Argument argument, const py::handle& object);   // N
 Algorithm parse_algorithm(Argument argument, const py::handle& object);
 Reduction parse_reduction(Argument argument, const py::handle& object);
 Pass parse_pass(Argument argument, const py::handle& object);
-DType parse_dtype(Argument argument, const py::handle& object);   // "float32" or "float64"
+DType parse_dtype(Argument argument, const py::handle& object);     // a floating one
+Device parse_device(Argument argument, const py::handle& object);   // "cpu" or "cuda", which is its first
 std::optional<MemoryFormat> parse_format(Argument argument, const py::handle& object);   // None or a name
 
 // Windows over an input of this shape; a stride of None is the kernel's size.

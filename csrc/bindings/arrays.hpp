@@ -1,7 +1,9 @@
-// Arrays of the caller as views, and views as arrays of the caller. The only place that knows NumPy and DLPack.
+// Arrays of the caller as views, and views as arrays of the caller. With foreign.hpp and cuda_library.hpp the
+// only place that knows NumPy, CuPy and DLPack.
 //
-// Accepted: NumPy arrays and scalars, and whatever has __dlpack__ on the CPU. Dense arrays are used as they lie
-// (contiguous, or channels-last where they have four dimensions); any other strides cost one copy.
+// Accepted: NumPy arrays and scalars, CuPy arrays, and whatever has __dlpack__ on the CPU or a CUDA device.
+// Dense arrays are used as they lie (contiguous, or channels-last where they have four dimensions); any other
+// strides cost one copy. All arrays of a call lie on the device of its first.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -16,6 +18,8 @@ namespace fastconv::bindings {
 
 namespace py = pybind11;
 
+class CudaLibrary;
+
 // Named in error messages. Plain pointers: nothing is built unless an error is.
 struct Argument {
   const char* operation;
@@ -27,24 +31,30 @@ struct Array {
   View view;
   py::object owner;
   Argument argument{};
+  const CudaLibrary* library = nullptr;   // that made `owner`; null: NumPy
   const char *begin = nullptr,
              *end = nullptr;   // the bytes of the caller's own array, even where it was copied
 };
 
-// dtype: float32 or float64. `like`: must have its dtype. `format`: copied where it lies in the other one.
+// dtype: float32 or float64, on CUDA devices float16 and bfloat16 too. `like`: must have its dtype and device.
+// `format`: copied where it lies in the other one.
 Array read_floats(Argument argument, const py::object& object,
                   std::optional<MemoryFormat> format = std::nullopt);
 Array read_floats(Argument argument, const py::object& object, const Array& like,
                   std::optional<MemoryFormat> format = std::nullopt);
 std::optional<Array> read_optional_floats(Argument argument, const py::object& object, const Array& like);
-// int64, and int32 where `narrow` says so.
-Array read_integers(Argument argument, const py::object& object, bool narrow = false);
+// int64, and int32 where `narrow` says so, on the device of `like`.
+Array read_integers(Argument argument, const py::object& object, const Array& like, bool narrow = false);
 
-// An uninitialised array from the memory pool. `format` counts for four dimensions only.
-Array make_array(DType dtype, const Shape& shape, MemoryFormat format = MemoryFormat::contiguous);
+// An uninitialised array of the library and device of `like`, and of its dtype unless another is given: from
+// the memory pool, or from CuPy on its current stream. `format` counts for four dimensions only.
+Array make_array(const Array& like, const Shape& shape, MemoryFormat format = MemoryFormat::contiguous);
+Array make_array(const Array& like, DType dtype, const Shape& shape,
+                 MemoryFormat format = MemoryFormat::contiguous);
 
-// The caller's `out`: writable, dense, of this dtype and shape, apart from the inputs; None makes an array.
-Array make_out(Argument argument, const py::object& out, DType dtype, const Shape& shape,
+// The caller's `out`: writable, dense, of this shape and of the dtype and device of `like`, apart from the
+// inputs; None makes an array.
+Array make_out(Argument argument, const py::object& out, const Array& like, const Shape& shape,
                MemoryFormat inherited, std::optional<MemoryFormat> asked,
                std::initializer_list<const Array*> inputs);
 
@@ -64,6 +74,7 @@ class InPlace {
 
 void check_disjoint(const Array& written, const Array& read);
 
+// The result as its library's object; py::array is what the type stubs call it.
 inline py::array to_python(const Array& array) { return py::reinterpret_borrow<py::array>(array.owner); }
 
 inline const View* pointer(const std::optional<Array>& array) { return array ? &array->view : nullptr; }

@@ -1,6 +1,6 @@
 #include "bindings/arguments.hpp"
 #include "bindings/bindings.hpp"
-#include "core/backend.hpp"
+#include "bindings/devices.hpp"
 
 namespace fastconv::bindings {
 namespace {
@@ -19,13 +19,14 @@ const char* name_of(const ConvProblem& p, Pass pass) {
   return kNames[p.spatial - 1][int(pass)];
 }
 
-void check_implemented(const char* op, const Backend& backend, const ConvProblem& p, Pass pass,
-                       Algorithm algorithm, const View& source, const View& result) {
-  if (backend.conv_implementation(p, pass, algorithm, source.dtype, source.format, result.format) != nullptr)
-    return;
+void check_implemented(const char* op, const ConvProblem& p, Pass pass, Algorithm algorithm, const View& source,
+                       const View& result) {
+  const auto implementation = operation(op, source.device, &Backend::conv_implementation);
+  if (implementation(p, pass, algorithm, source.dtype, source.format, result.format) != nullptr) return;
   static const char* const kAlgorithms[] = {"auto", "direct", "winograd"};
   throw py::value_error(std::string(op) + ": algorithm \"" + kAlgorithms[int(algorithm)] +
-                        "\" has no implementation for " + describe(p) + " on " + backend.name);
+                        "\" has no implementation for " + describe(p) + " on " +
+                        backend_for(source.device).name);
 }
 
 py::array forward(const char* op, const ConvProblem& p, const Array& x, const Array& weight,
@@ -36,13 +37,13 @@ py::array forward(const char* op, const ConvProblem& p, const Array& x, const Ar
   const auto format = parse_format({op, "memory_format"}, memory_format);
   const std::optional<Array> b = read_optional_floats({op, "bias"}, bias, x);
   if (b) check_shape(op, "bias", b->view.shape, {p.out_channels});
-  const Array y = make_out({op, "out"}, out, x.view.dtype, p.output_shape(), x.view.format, format,
-                           {&x, &weight, b ? &*b : nullptr});
-  const Backend& backend = backend_for(x.view.device);
-  check_implemented(op, backend, p, Pass::forward, asked, x.view, y.view);
+  const Array y =
+      make_out({op, "out"}, out, x, p.output_shape(), x.view.format, format, {&x, &weight, b ? &*b : nullptr});
+  check_implemented(op, p, Pass::forward, asked, x.view, y.view);
+  const auto run = operation(op, x.view.device, &Backend::conv_forward);
   {
     const WithoutGil unlocked;
-    backend.conv_forward(p, x.view, weight.view, pointer(b), fused, asked, y.view);
+    run(p, x.view, weight.view, pointer(b), fused, asked, y.view);
   }
   return to_python(y);
 }
@@ -54,12 +55,12 @@ py::array backward_input(const char* op, const ConvProblem& p, const Array& grad
   check_shape(op, "grad", grad.view.shape, p.output_shape());
   check_shape(op, "weight", weight.view.shape, p.weight_shape());
   const Array dx =
-      make_out({op, "out"}, out, grad.view.dtype, p.input_shape(), grad.view.format, format, {&grad, &weight});
-  const Backend& backend = backend_for(grad.view.device);
-  check_implemented(op, backend, p, Pass::backward_input, asked, grad.view, dx.view);
+      make_out({op, "out"}, out, grad, p.input_shape(), grad.view.format, format, {&grad, &weight});
+  check_implemented(op, p, Pass::backward_input, asked, grad.view, dx.view);
+  const auto run = operation(op, grad.view.device, &Backend::conv_backward_input);
   {
     const WithoutGil unlocked;
-    backend.conv_backward_input(p, grad.view, weight.view, asked, dx.view);
+    run(p, grad.view, weight.view, asked, dx.view);
   }
   return to_python(dx);
 }
@@ -69,14 +70,14 @@ Gradients backward_weight(const char* op, const ConvProblem& p, const Array& gra
   const Algorithm asked = parse_algorithm({op, "algorithm"}, algorithm);
   check_shape(op, "grad", grad.view.shape, p.output_shape());
   check_shape(op, "x", x.view.shape, p.input_shape());
-  const Array dw = make_array(grad.view.dtype, p.weight_shape());
+  const Array dw = make_array(grad, p.weight_shape());
   std::optional<Array> db;
-  if (bias) db = make_array(grad.view.dtype, {p.out_channels});
-  const Backend& backend = backend_for(grad.view.device);
-  check_implemented(op, backend, p, Pass::backward_weight, asked, grad.view, x.view);
+  if (bias) db = make_array(grad, {p.out_channels});
+  check_implemented(op, p, Pass::backward_weight, asked, grad.view, x.view);
+  const auto run = operation(op, grad.view.device, &Backend::conv_backward_weight);
   {
     const WithoutGil unlocked;
-    backend.conv_backward_weight(p, grad.view, x.view, asked, dw.view, pointer(db));
+    run(p, grad.view, x.view, asked, dw.view, pointer(db));
   }
   return py::make_tuple(dw.owner, db ? db->owner : py::none());
 }
@@ -117,12 +118,12 @@ py::array conv2d_max_pool2d(const py::object& x, const py::object& weight, const
   if (b) check_shape(op, "bias", b->view.shape, {p.out_channels});
   const PoolProblem pool = parse_windows("max_pool2d", p.output_shape(), kSpatial, kernel_size, pool_stride,
                                          pool_padding, pool_dilation, ceil_mode);
-  const Array y = make_array(a.view.dtype, pool.output_shape(), format.value_or(a.view.format));
-  const Backend& backend = backend_for(a.view.device);
-  check_implemented(op, backend, p, Pass::forward, asked, a.view, y.view);
+  const Array y = make_array(a, pool.output_shape(), format.value_or(a.view.format));
+  check_implemented(op, p, Pass::forward, asked, a.view, y.view);
+  const auto run = operation("conv2d_max_pool2d", a.view.device, &Backend::conv_max_pool);
   {
     const WithoutGil unlocked;
-    backend.conv_max_pool(p, pool, a.view, w.view, pointer(b), fused, asked, y.view);
+    run(p, pool, a.view, w.view, pointer(b), fused, asked, y.view);
   }
   return to_python(y);
 }
@@ -178,13 +179,16 @@ Gradients conv_backward_weight(const ConvProblem& p, const py::object& grad, con
 
 py::typing::Optional<py::str> conv_implementation(const ConvProblem& p, const py::object& pass,
                                                   const py::object& dtype, const py::object& source,
-                                                  const py::object& result, const py::object& algorithm) {
+                                                  const py::object& result, const py::object& algorithm,
+                                                  const py::object& device) {
   const char* op = "conv_implementation";
-  const char* name = backend_for(Device{}).conv_implementation(
-      p, parse_pass({op, "pass"}, pass), parse_algorithm({op, "algorithm"}, algorithm),
-      parse_dtype({op, "dtype"}, dtype),
-      parse_format({op, "source"}, source).value_or(MemoryFormat::contiguous),
-      parse_format({op, "result"}, result).value_or(MemoryFormat::contiguous));
+  const auto implementation =
+      operation(op, parse_device({op, "device"}, device), &Backend::conv_implementation);
+  const char* name =
+      implementation(p, parse_pass({op, "pass"}, pass), parse_algorithm({op, "algorithm"}, algorithm),
+                     parse_dtype({op, "dtype"}, dtype),
+                     parse_format({op, "source"}, source).value_or(MemoryFormat::contiguous),
+                     parse_format({op, "result"}, result).value_or(MemoryFormat::contiguous));
   if (name == nullptr) return py::none();
   return py::str(name);
 }
@@ -214,7 +218,7 @@ void bind_conv(py::module_& m) {
         py::arg("bias"), py::arg("algorithm"));
   m.def("conv_implementation", conv_implementation, py::arg("problem"), py::arg("pass_"),
         py::arg("dtype") = "float32", py::arg("source") = "contiguous", py::arg("result") = "contiguous",
-        py::arg("algorithm") = "auto",
+        py::arg("algorithm") = "auto", py::arg("device") = "cpu",
         "Name of the implementation that a call would run, or None where none accepts.\n\n"
         "source: how the input lies, in backward passes the gradient;\n"
         "result: how the result lies, for backward_weight the input.");

@@ -1,6 +1,6 @@
 #include "bindings/arguments.hpp"
 #include "bindings/bindings.hpp"
-#include "core/backend.hpp"
+#include "bindings/devices.hpp"
 
 namespace fastconv::bindings {
 namespace {
@@ -31,11 +31,11 @@ py::array linear(const py::object& x, const py::object& weight, const py::object
   const LinearProblem p = make_linear_problem(op, a.view.shape, w.view.shape);
   const std::optional<Array> b = read_optional_floats({op, "bias"}, bias, a);
   if (b) check_shape(op, "bias", b->view.shape, {p.out_features});
-  const Array y = make_array(a.view.dtype, with_last(a.view.shape, p.out_features));
-  const Backend& backend = backend_for(a.view.device);
+  const Array y = make_array(a, with_last(a.view.shape, p.out_features));
+  const auto run = operation(op, a.view.device, &Backend::linear);
   {
     const WithoutGil unlocked;
-    backend.linear(p, as_matrix(a.view, p.rows), w.view, pointer(b), fused, as_matrix(y.view, p.rows));
+    run(p, as_matrix(a.view, p.rows), w.view, pointer(b), fused, as_matrix(y.view, p.rows));
   }
   return to_python(y);
 }
@@ -46,11 +46,11 @@ Array backward_input(const char* op, const Array& g, const Array& w) {
     bad_grad(op, from, "(..., " + std::to_string(shape[0]) + ") for weight " + to_string(shape));
   const Shape to = shape.size() == 2 ? with_last(from, shape[1]) : from;
   const LinearProblem p = make_linear_problem(op, to, shape);
-  const Array dx = make_array(g.view.dtype, to);
-  const Backend& backend = backend_for(g.view.device);
+  const Array dx = make_array(g, to);
+  const auto run = operation(op, g.view.device, &Backend::linear_backward_input);
   {
     const WithoutGil unlocked;
-    backend.linear_backward_input(p, as_matrix(g.view, p.rows), w.view, as_matrix(dx.view, p.rows));
+    run(p, as_matrix(g.view, p.rows), w.view, as_matrix(dx.view, p.rows));
   }
   return dx;
 }
@@ -62,14 +62,13 @@ std::pair<py::object, py::object> backward_weight(const char* op, const Array& g
     bad_grad(op, from, "(..., out_features) with the leading dimensions of x " + to_string(input));
   const Shape weight{from.back(), input.back()};
   const LinearProblem p = make_linear_problem(op, input, weight);
-  const Array dw = make_array(g.view.dtype, weight);
+  const Array dw = make_array(g, weight);
   std::optional<Array> db;
-  if (bias) db = make_array(g.view.dtype, {p.out_features});
-  const Backend& backend = backend_for(g.view.device);
+  if (bias) db = make_array(g, {p.out_features});
+  const auto run = operation(op, g.view.device, &Backend::linear_backward_weight);
   {
     const WithoutGil unlocked;
-    backend.linear_backward_weight(p, as_matrix(g.view, p.rows), as_matrix(a.view, p.rows), dw.view,
-                                   pointer(db));
+    run(p, as_matrix(g.view, p.rows), as_matrix(a.view, p.rows), dw.view, pointer(db));
   }
   return {dw.owner, db ? db->owner : py::none()};
 }

@@ -1,6 +1,6 @@
 #include "bindings/arguments.hpp"
 #include "bindings/bindings.hpp"
-#include "core/backend.hpp"
+#include "bindings/devices.hpp"
 
 namespace fastconv::bindings {
 namespace {
@@ -38,11 +38,11 @@ Extents extents(const char* op, const View& view, const py::object& dim) {
 py::array softmax(const char* op, bool log, const py::object& x, const py::object& dim) {
   const Array a = read_floats({op, "x"}, x);
   const Extents e = extents(op, a.view, dim);
-  const Array y = make_array(a.view.dtype, a.view.shape, a.view.format);
-  const Backend& backend = backend_for(a.view.device);
+  const Array y = make_array(a, a.view.shape, a.view.format);
+  const auto run = operation(op, a.view.device, &Backend::softmax);
   {
     const WithoutGil unlocked;
-    backend.softmax(log, e.outer, e.classes, e.inner, a.view, y.view);
+    run(log, e.outer, e.classes, e.inner, a.view, y.view);
   }
   return to_python(y);
 }
@@ -53,11 +53,11 @@ py::array softmax_backward(const char* op, bool log, const py::object& grad, con
   const Array kept = read_floats({op, "y"}, y, g, g.view.format);
   check_shape(op, "grad", g.view.shape, kept.view.shape);
   const Extents e = extents(op, g.view, dim);
-  const Array dx = make_array(g.view.dtype, g.view.shape, g.view.format);
-  const Backend& backend = backend_for(g.view.device);
+  const Array dx = make_array(g, g.view.shape, g.view.format);
+  const auto run = operation(op, g.view.device, &Backend::softmax_backward);
   {
     const WithoutGil unlocked;
-    backend.softmax_backward(log, e.outer, e.classes, e.inner, g.view, kept.view, dx.view);
+    run(log, e.outer, e.classes, e.inner, g.view, kept.view, dx.view);
   }
   return to_python(dx);
 }
@@ -73,14 +73,14 @@ py::array cross_entropy(const py::object& logits, const py::object& target, cons
   const char* op = "cross_entropy";
   const Reduction kind = parse_reduction({op, "reduction"}, reduction);
   const Array a = read_floats({op, "logits"}, logits);
-  const Array t = read_integers({op, "target"}, target, true);
+  const Array t = read_integers({op, "target"}, target, a, true);
   check_logits(op, a, t);
-  const Array loss = make_array(a.view.dtype, kind == Reduction::none ? t.view.shape : Shape{});
-  const Backend& backend = backend_for(a.view.device);
+  const Array loss = make_array(a, kind == Reduction::none ? t.view.shape : Shape{});
+  const auto run = operation(op, a.view.device, &Backend::cross_entropy);
   int64_t bad;
   {
     const WithoutGil unlocked;
-    bad = backend.cross_entropy(kind, a.view, t.view, loss.view);
+    bad = run(kind, a.view, t.view, loss.view);
   }
   if (bad >= 0) {
     const int64_t value =
@@ -97,14 +97,14 @@ py::array cross_entropy_backward(const py::object& grad, const py::object& logit
   const Reduction kind = parse_reduction({op, "reduction"}, reduction);
   const Array a = read_floats({op, "logits"}, logits);
   const Array g = read_floats({op, "grad"}, grad, a);
-  const Array t = read_integers({op, "target"}, target, true);
+  const Array t = read_integers({op, "target"}, target, a, true);
   check_logits(op, a, t);
   check_shape(op, "grad", g.view.shape, kind == Reduction::none ? t.view.shape : Shape{});
-  const Array dlogits = make_array(a.view.dtype, a.view.shape);
-  const Backend& backend = backend_for(a.view.device);
+  const Array dlogits = make_array(a, a.view.shape);
+  const auto run = operation(op, a.view.device, &Backend::cross_entropy_backward);
   {
     const WithoutGil unlocked;
-    backend.cross_entropy_backward(kind, g.view, a.view, t.view, dlogits.view);
+    run(kind, g.view, a.view, t.view, dlogits.view);
   }
   return to_python(dlogits);
 }

@@ -25,7 +25,6 @@ py::typing::Dict<py::str, py::object> config() {
 #else
   info["compiler"] = "GCC " __VERSION__;
 #endif
-  info["cuda"] = cuda_backend() != nullptr;
   return info;
 }
 
@@ -83,6 +82,7 @@ PYBIND11_MODULE(_core, m) {
   using namespace fastconv::bindings;
   m.doc() = "Compiled kernels behind fastconv.ops. Arguments are positional there and checked here.";
   m.attr("__version__") = FASTCONV_VERSION;
+  bind_devices(m);
   bind_problems(m);
   bind_conv(m);
   bind_pool(m);

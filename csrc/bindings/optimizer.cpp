@@ -2,7 +2,7 @@
 
 #include "bindings/arguments.hpp"
 #include "bindings/bindings.hpp"
-#include "core/backend.hpp"
+#include "bindings/devices.hpp"
 
 namespace fastconv::bindings {
 namespace {
@@ -34,11 +34,11 @@ void sgd_update(const py::object& parameter, const py::object& grad, const py::o
     buffer.emplace(Argument{op, "momentum_buffer"}, momentum_buffer, p.array());
     check_disjoint(buffer->array(), g);
   }
-  const Backend& backend = backend_for(p.view().device);
+  const auto run = operation(op, p.view().device, &Backend::sgd_update);
   {
     const WithoutGil unlocked;
-    backend.sgd_update({lr, momentum, dampening, weight_decay, nesterov, first_step}, p.view(), g.view,
-                       buffer ? &buffer->view() : nullptr);
+    run({lr, momentum, dampening, weight_decay, nesterov, first_step}, p.view(), g.view,
+        buffer ? &buffer->view() : nullptr);
   }
   p.commit();
   if (buffer) buffer->commit();
@@ -61,11 +61,10 @@ void adam_update(const py::object& parameter, const py::object& grad, const py::
   check_disjoint(first.array(), g);
   check_disjoint(second.array(), g);
   check_disjoint(first.array(), second.array());
-  const Backend& backend = backend_for(p.view().device);
+  const auto run = operation(op, p.view().device, &Backend::adam_update);
   {
     const WithoutGil unlocked;
-    backend.adam_update({lr, beta1, beta2, eps, weight_decay, count, decoupled}, p.view(), g.view, first.view(),
-                        second.view());
+    run({lr, beta1, beta2, eps, weight_decay, count, decoupled}, p.view(), g.view, first.view(), second.view());
   }
   p.commit();
   first.commit();

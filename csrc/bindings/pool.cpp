@@ -1,6 +1,6 @@
 #include "bindings/arguments.hpp"
 #include "bindings/bindings.hpp"
-#include "core/backend.hpp"
+#include "bindings/devices.hpp"
 
 namespace fastconv::bindings {
 namespace {
@@ -14,13 +14,13 @@ py::typing::Tuple<py::array, py::typing::Optional<py::array>> max_pool2d(
   const Array a = read_floats({op, "x"}, x);
   const PoolProblem p =
       parse_windows(op, a.view.shape, kSpatial, kernel_size, stride, padding, dilation, ceil_mode);
-  const Array y = make_array(a.view.dtype, p.output_shape(), a.view.format);
+  const Array y = make_array(a, p.output_shape(), a.view.format);
   std::optional<Array> indices;
-  if (return_indices) indices = make_array(DType::int64, p.output_shape(), a.view.format);
-  const Backend& backend = backend_for(a.view.device);
+  if (return_indices) indices = make_array(a, DType::int64, p.output_shape(), a.view.format);
+  const auto run = operation(op, a.view.device, &Backend::max_pool);
   {
     const WithoutGil unlocked;
-    backend.max_pool(p, a.view, y.view, pointer(indices));
+    run(p, a.view, y.view, pointer(indices));
   }
   return py::make_tuple(y.owner, indices ? indices->owner : py::none());
 }
@@ -28,15 +28,15 @@ py::typing::Tuple<py::array, py::typing::Optional<py::array>> max_pool2d(
 py::array max_pool2d_backward(const py::object& grad, const py::object& indices,
                               const py::object& input_shape) {
   const char* op = "max_pool2d_backward";
-  const Array g = read_floats({op, "grad"}, grad), places = read_integers({op, "indices"}, indices);
+  const Array g = read_floats({op, "grad"}, grad), places = read_integers({op, "indices"}, indices, g);
   const Shape input = parse_shape({op, "input_shape"}, input_shape);
   check_shape(op, "indices", places.view.shape, g.view.shape);
   const PoolProblem p = make_scatter_problem(op, input, g.view.shape, kSpatial);
-  const Array dx = make_array(g.view.dtype, input, g.view.format);
-  const Backend& backend = backend_for(g.view.device);
+  const Array dx = make_array(g, input, g.view.format);
+  const auto run = operation(op, g.view.device, &Backend::max_pool_backward);
   {
     const WithoutGil unlocked;
-    backend.max_pool_backward(p, g.view, places.view, dx.view);
+    run(p, g.view, places.view, dx.view);
   }
   return to_python(dx);
 }

@@ -25,6 +25,7 @@ struct AdamParameters {
 
 // Optional arrays are null pointers. Views of one call share device and floating dtype; indices are int64,
 // class targets int64 or int32. Results are dense and may lie differently from the inputs.
+// A CUDA backend queues its work on the stream of the views and returns; an entry that is null it has not yet.
 struct Backend {
   const char* name;
 
@@ -43,6 +44,7 @@ struct Backend {
 
   // indices: flat position in the input plane; null when nobody asked.
   void (*max_pool)(const PoolProblem&, const View& x, const View& y, const View* indices);
+  // An index outside its plane: the CPU throws, a CUDA backend, which nobody waits for, leaves it out.
   void (*max_pool_backward)(const PoolProblem&, const View& grad, const View& indices, const View& dx);
 
   void (*linear)(const LinearProblem&, const View& x, const View& weight, const View* bias, Activation,
@@ -61,6 +63,7 @@ struct Backend {
                            const View& y, const View& dx);
 
   // logits (N, classes), target (N,), loss () or (N,). Targets are checked: returns the first bad row, or -1.
+  // A CUDA backend returns -1 and makes the loss of a bad row NaN, with its gradient.
   int64_t (*cross_entropy)(Reduction, const View& logits, const View& target, const View& loss);
   void (*cross_entropy_backward)(Reduction, const View& grad, const View& logits, const View& target,
                                  const View& dlogits);
@@ -75,6 +78,10 @@ struct Backend {
 const Backend& backend_for(Device device);
 
 const Backend* cpu_backend();
-const Backend* cuda_backend();   // null where the build has no CUDA (cuda/stub.cpp)
+const Backend*
+cuda_backend();   // in a library of its own: the module fastconv._cuda, or the emulator of tests/
+
+// What backend_for gives for CUDA devices from now on; null at first and to forget it.
+void register_cuda_backend(const Backend* backend);
 
 }   // namespace fastconv

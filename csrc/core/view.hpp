@@ -7,17 +7,23 @@
 
 namespace fastconv {
 
-enum class DType : uint8_t { float32, float64, int32, int64 };
+enum class DType : uint8_t { float32, float64, int32, int64, float16, bfloat16 };
 enum class DeviceType : uint8_t { cpu, cuda };
 struct Device {
   DeviceType type = DeviceType::cpu;
   int index = 0;
+  void* stream = nullptr;   // where a CUDA operation is queued; null is the default stream
+
+  bool same_place(const Device& other) const { return type == other.type && index == other.index; }
 };
 
 // How an (N, C, *spatial) array lies. An array that is both counts as contiguous.
 enum class MemoryFormat : uint8_t { contiguous, channels_last };
 
-constexpr int64_t itemsize(DType dtype) { return dtype == DType::float32 || dtype == DType::int32 ? 4 : 8; }
+constexpr int64_t itemsize(DType dtype) {
+  if (dtype == DType::float16 || dtype == DType::bfloat16) return 2;
+  return dtype == DType::float32 || dtype == DType::int32 ? 4 : 8;
+}
 
 // Kernels receive views that are dense in `format`; strided arrays are copied before (bindings/arrays.hpp).
 struct View {

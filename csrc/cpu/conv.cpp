@@ -117,9 +117,9 @@ void require_implemented(const ConvProblem& problem, Algorithm algorithm) {
         "convolution: algorithm \"winograd\" is for kernels of 3x3 and 5x5 of stride and dilation 1");
 }
 
-const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm algorithm, DType,
+const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm algorithm, DType dtype,
                                 MemoryFormat source, MemoryFormat result) {
-  if (!is_planar(problem)) return nullptr;
+  if (!is_planar(problem) || itemsize(dtype) < 4) return nullptr;
   if (algorithm == Algorithm::winograd && !winograd_possible(forward_correlation(problem))) return nullptr;
   if (pass == Pass::forward)
     return choose(forward_correlation(problem), algorithm, source, result).algorithm->name;

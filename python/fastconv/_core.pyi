@@ -23,6 +23,7 @@ __all__: list[str] = [
     "conv_forward",
     "conv_implementation",
     "conv_problem",
+    "cpu_backend",
     "cross_entropy",
     "cross_entropy_backward",
     "get_num_threads",
@@ -46,8 +47,10 @@ __all__: list[str] = [
     "probe_copy",
     "probe_fma",
     "probe_read",
+    "register_cuda_backend",
     "relu",
     "relu_backward",
+    "require_cuda",
     "set_flush_denormal",
     "set_num_threads",
     "sgd_update",
@@ -278,6 +281,7 @@ def conv_implementation(
     source: typing.Any = "contiguous",
     result: typing.Any = "contiguous",
     algorithm: typing.Any = "auto",
+    device: typing.Any = "cpu",
 ) -> str | None:
     """
     Name of the implementation that a call would run, or None where none accepts.
@@ -295,6 +299,11 @@ def conv_problem(
     groups: typing.Any = 1,
     operation: str = "conv2d",
 ) -> ConvProblem: ...
+def cpu_backend() -> typing.Any:
+    """
+    The CPU backend as a capsule for register_cuda_backend, for tests.
+    """
+
 def cross_entropy(
     logits: typing.Any, target: typing.Any, reduction: typing.Any
 ) -> numpy.ndarray: ...
@@ -350,8 +359,18 @@ def pool_problem(
 def probe_copy(x: typing.Any, out: typing.Any) -> numpy.ndarray: ...
 def probe_fma(dtype: typing.Any, steps: typing.Any) -> int: ...
 def probe_read(x: typing.Any) -> None: ...
+def register_cuda_backend(backend: typing.Any) -> None:
+    """
+    Run CUDA arrays on the backend of this capsule from now on; None forgets it.
+    """
+
 def relu(x: typing.Any) -> numpy.ndarray: ...
 def relu_backward(grad: typing.Any, y: typing.Any) -> numpy.ndarray: ...
+def require_cuda() -> None:
+    """
+    RuntimeError "no CUDA device ..." where there is none.
+    """
+
 def set_flush_denormal(mode: bool) -> bool: ...
 def set_num_threads(count: typing.Any) -> None: ...
 def sgd_update(

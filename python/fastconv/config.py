@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -81,7 +82,7 @@ def set_flush_denormal(mode: bool) -> bool:
 
 def get_config() -> dict[str, Any]:
     """Version, instruction sets, threads and compiler; whether CUDA is built in."""
-    return _core.config()
+    return {**_core.config(), "cuda": importlib.util.find_spec("fastconv._cuda") is not None}
 
 
 def show_config() -> None:

@@ -1,0 +1,80 @@
+"""The emulated CUDA backend under the tests' roof: NumPy arrays in, NumPy arrays out."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from emulator import cupy_stand_in
+
+from fastconv import _core, ops
+
+_new_capsule = ctypes.pythonapi.PyCapsule_New
+_new_capsule.restype = ctypes.py_object
+_new_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+
+
+@functools.cache
+def library() -> ctypes.CDLL:
+    """The emulator with all kernels, compiled where anything has changed."""
+    from emulator.build import build_library
+
+    loaded = ctypes.CDLL(str(build_library()))
+    loaded.fastconv_backend.restype = ctypes.c_void_p
+    loaded.emulator_allocate.restype = ctypes.c_void_p
+    loaded.emulator_allocate.argtypes = [ctypes.c_size_t]
+    loaded.emulator_release.restype = ctypes.c_char_p
+    loaded.emulator_release.argtypes = [ctypes.c_void_p]
+    return loaded
+
+
+def _release(pointer: int) -> None:
+    error = library().emulator_release(pointer)
+    if error:
+        raise RuntimeError(error.decode())
+
+
+def register() -> None:
+    """Run stand-in arrays on the emulator from now on, in its guarded memory."""
+    _core.register_cuda_backend(
+        _new_capsule(library().fastconv_backend(), b"fastconv.Backend", None)
+    )
+    cupy_stand_in.use_memory(library().emulator_allocate, _release)
+
+
+class EmulatedOps:
+    """``fastconv.ops`` on the emulator, which changes NumPy's arrays where it changes its own."""
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        function = getattr(ops, name)
+
+        def run(*arguments: Any, **keywords: Any) -> Any:
+            register()
+            sent: list[tuple[np.ndarray, Any]] = []
+            there = [_send(x, sent) for x in arguments]
+            result = function(*there, **{key: _send(x, sent) for key, x in keywords.items()})
+            for host, device in sent:
+                if host.flags.writeable:
+                    host[...] = device.get()
+            return _fetch(result, sent)
+
+        return run
+
+
+def _send(value: Any, sent: list[tuple[np.ndarray, Any]]) -> Any:
+    if not isinstance(value, np.ndarray):
+        return value
+    sent.append((value, cupy_stand_in.asarray(value)))
+    return sent[-1][1]
+
+
+def _fetch(result: Any, sent: list[tuple[np.ndarray, Any]]) -> Any:
+    if isinstance(result, tuple):
+        return tuple(_fetch(x, sent) for x in result)
+    for host, device in sent:
+        if result is device:
+            return host
+    return result.get() if isinstance(result, cupy_stand_in.ndarray) else result
