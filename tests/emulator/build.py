@@ -1,0 +1,156 @@
+"""Compiles csrc/cuda and the emulator into one library; only what has changed is compiled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+CACHE = Path(tempfile.gettempdir()) / f"fastconv-emulator-{os.getuid()}"
+FLAGS = ["-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra", f"-I{HERE}", f"-I{ROOT / 'csrc'}"]
+# Every access of a kernel calls the emulator (access.cpp), in place of both sanitizers; a frame
+# larger than a page must not step over the page that faults below its stack.
+CHECKED = ["-fsanitize=thread", "-fsanitize=alignment", "-fstack-clash-protection"]
+KERNEL_FLAGS = ["-x", "c++", "-Wno-unknown-pragmas", *CHECKED]
+ENTRY = HERE / "entry" / "backend.cpp"
+CORE = ["problem.cpp", "problem_size.cpp", "descriptor.cpp"]
+KEEP = 400  # objects and libraries
+
+# A file of the repository, and what is replaced in it by what.
+Substitutions = Mapping[str, tuple[str, str]]
+
+
+def library_sources() -> list[Path]:
+    """All of csrc/cuda but the Python module, with the core's problems."""
+    cuda = ROOT / "csrc" / "cuda"
+    found = [
+        *cuda.rglob("*.cu"),
+        *(p for p in cuda.rglob("*.cpp") if p.name not in ("module.cpp", "stub.cpp")),
+    ]
+    return [ENTRY, *sorted(found)] + [ROOT / "csrc" / "core" / name for name in CORE]
+
+
+def emulator_sources() -> list[Path]:
+    return sorted(HERE.glob("*.cpp"))
+
+
+def compiler() -> str:
+    found = os.environ.get("CXX", "").split()[:1] or ["g++"]
+    if shutil.which(found[0]) is None:
+        raise FileNotFoundError(
+            f"the emulator needs a C++ compiler; {found[0]} is not there (set CXX)"
+        )
+    return found[0]
+
+
+def digest(*parts: str | bytes) -> str:
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part.encode() if isinstance(part, str) else part)
+        total.update(b"\0")
+    return total.hexdigest()[:32]
+
+
+def run(command: Sequence[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr[-6000:]}")
+
+
+def unchanged(manifest: Path) -> bool:
+    """Whether all that a source included when it was compiled is still the same."""
+    try:
+        for name, content in json.loads(manifest.read_text()).items():
+            if digest(Path(name).read_bytes()) != content:
+                return False
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def dependencies(rule: str) -> list[str]:
+    return [word for word in rule.replace("\\\n", " ").split()[1:] if not word.startswith("/usr/")]
+
+
+def compile_source(source: Path, text: str | None, flags: Sequence[str]) -> Path:
+    """The object file of a source, or of `text` in its place."""
+    content = source.read_bytes() if text is None else text.encode()
+    key = digest(compiler(), *flags, str(source), content)
+    target, manifest = CACHE / f"{key}.o", CACHE / f"{key}.json"
+    if target.exists() and unchanged(manifest):
+        target.touch()
+        return target
+    with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+        read, made, rule = source, Path(folder) / "made.o", Path(folder) / "made.d"
+        if text is not None:
+            read = Path(folder) / source.name
+            read.write_text(text)
+        command = [compiler(), *FLAGS, f"-I{source.parent}", *flags, "-MMD", "-MF", str(rule)]
+        run([*command, "-c", str(read), "-o", str(made)])
+        used = [name for name in dependencies(rule.read_text()) if name != str(read)]
+        written = Path(folder) / "made.json"
+        written.write_text(json.dumps({name: digest(Path(name).read_bytes()) for name in used}))
+        written.replace(manifest)
+        made.replace(target)
+    return target
+
+
+def forget_the_oldest() -> None:
+    files = sorted(CACHE.glob("*.*o"), key=lambda path: path.stat().st_mtime)
+    for path in files[:-KEEP]:
+        path.unlink(missing_ok=True)
+        path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def substituted(source: Path, substitutions: Substitutions) -> str | None:
+    change = substitutions.get(os.path.relpath(source, ROOT))
+    if change is None:
+        return None
+    text, (old, new) = source.read_text(), change
+    if text.count(old) != 1:
+        raise ValueError(f"{source} holds {old!r} {text.count(old)} times, not once")
+    return text.replace(old, new)
+
+
+def build_library(
+    sources: Sequence[Path] | None = None, substitutions: Substitutions | None = None
+) -> Path:
+    """The shared library of the emulator with `sources` (default: all of the CUDA backend).
+
+    `substitutions` changes the text of some sources first, for tests that must see a fault.
+    """
+    CACHE.mkdir(mode=0o700, exist_ok=True)
+    changes = substitutions or {}
+    wanted = library_sources() if sources is None else list(sources)
+    unknown = set(changes) - {os.path.relpath(source, ROOT) for source in wanted}
+    if unknown:
+        raise ValueError(f"no source of the library: {sorted(unknown)}")
+
+    def build(source: Path) -> Path:
+        flags = KERNEL_FLAGS if source.suffix == ".cu" else []
+        return compile_source(source, substituted(source, changes), flags)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = list(pool.map(build, [*emulator_sources(), *wanted]))
+    target = CACHE / f"{digest(*(path.read_bytes() for path in objects))}.so"
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
+            made = Path(folder) / "made.so"
+            link = [compiler(), "-shared", "-o", str(made), *map(str, objects)]
+            run([*link, "-Wl,-z,defs", "-pthread", "-ldl"])
+            made.replace(target)
+    target.touch()
+    forget_the_oldest()
+    return target
+
+
+if __name__ == "__main__":
+    print(build_library())
