@@ -116,8 +116,9 @@ for bad in (None, (), [], {}, "x", 3, object(), f, slice(3), *empty):
         attempt(function, bad, x)
     attempt(ops.conv2d, x, w, stride=bad, padding=bad, dilation=bad)
     attempt(ops.conv2d_backward_input, x, w, bad)
+    attempt(ops.sgd_update, [bad], [bad], lr=0.1)
     attempt(ops.sgd_update, bad, bad, lr=0.1)
-    attempt(ops.adam_update, x, x, bad, x, step=1, lr=0.1)
+    attempt(ops.adam_update, [x], [x], [bad], [x], step=1, lr=0.1)
 print(raised, taken)
 """
 

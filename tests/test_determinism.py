@@ -120,8 +120,9 @@ def test_updates(cpu, restore_threads):
     for threads in THREADS:
         fastconv.set_num_threads(threads)
         p, g, v, m, s = (np.abs(normal((300_007,), seed)) for seed in range(5))
-        cpu.ops.sgd_update(p, g, v, lr=0.1, momentum=0.9, weight_decay=1e-3)
-        cpu.ops.adam_update(p, g, m, s, step=3, lr=0.1)
+        cpu.ops.sgd_update([p], [g], [v], lr=0.1, momentum=0.9, weight_decay=1e-3)
+        cpu.ops.adam_update([p], [g], [m], [s], step=3, lr=0.1)
+        cpu.ops.lamb_update([p], [g], [m], [s], step=4, lr=0.1)
         expected = expected or [p, v, m, s]
         assert same_bits([p, v, m, s], expected), f"{threads} threads"
 

@@ -212,7 +212,7 @@ def test_sgd(settings):
     expected = steps_in_torch(lambda p: torch.optim.SGD(p, lr=0.1, **settings), start, gradients)
     parameter, buffer = start.copy(), np.zeros_like(start)
     for i, gradient in enumerate(gradients):
-        ops.sgd_update(parameter, gradient, buffer, lr=0.1, first_step=i == 0, **settings)
+        ops.sgd_update([parameter], [gradient], [buffer], lr=0.1, first_step=i == 0, **settings)
     assert_matches(parameter, expected, np.float32, terms=64)
 
 
@@ -225,7 +225,9 @@ def test_adam(decoupled, weight_decay):
     expected = steps_in_torch(lambda p: kind(p, **settings), start, gradients)
     parameter, mean, square = start.copy(), np.zeros_like(start), np.zeros_like(start)
     for i, gradient in enumerate(gradients, 1):
-        ops.adam_update(parameter, gradient, mean, square, step=i, decoupled=decoupled, **settings)
+        ops.adam_update(
+            [parameter], [gradient], [mean], [square], step=i, decoupled=decoupled, **settings
+        )
     assert_matches(parameter, expected, np.float32, terms=64)
 
 

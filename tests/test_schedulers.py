@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from fastconv import nn, optim
-from fastconv.optim.lr_scheduler import CosineAnnealingLR, StepLR
+from fastconv.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    ExponentialLR,
+    LinearLR,
+    MultiStepLR,
+    OneCycleLR,
+    StepLR,
+)
 
 SCHEDULES = [
     (StepLR, {"step_size": 3}),
@@ -17,6 +25,16 @@ SCHEDULES = [
     (CosineAnnealingLR, {"T_max": 10}),
     (CosineAnnealingLR, {"T_max": 7, "eta_min": 0.01}),
     (CosineAnnealingLR, {"T_max": 1}),
+    (CosineAnnealingWarmRestarts, {"T_0": 3, "T_mult": 2, "eta_min": 0.01}),
+    (MultiStepLR, {"milestones": [3, 9, 9], "gamma": 0.5}),
+    (ExponentialLR, {"gamma": 0.9}),
+    (LinearLR, {}),
+    (LinearLR, {"start_factor": 0.1, "end_factor": 0.7, "total_iters": 9}),
+    (OneCycleLR, {"max_lr": 0.7, "total_steps": 60, "cycle_momentum": False}),
+    (
+        OneCycleLR,
+        {"max_lr": 0.7, "total_steps": 41, "anneal_strategy": "linear", "cycle_momentum": False},
+    ),
 ]
 
 
@@ -153,3 +171,72 @@ def test_last_epoch_continues_as_pytorch(kind, options, last_epoch):
 def test_wrong_arguments(make, error, text):
     with pytest.raises(error, match=text):
         make()
+
+
+def test_inverse_root_by_a_function():
+    schedule = optim.lr_scheduler.LambdaLR(optimizer(0.5), lambda t: 1 / math.sqrt(t + 1))
+    np.testing.assert_allclose(
+        rates(schedule, 20), [[0.5 / math.sqrt(t)] for t in range(1, 21)], rtol=1e-14
+    )
+
+
+def test_one_cycle_moves_the_momentum_as_pytorch():
+    torch = pytest.importorskip("torch")
+    for kind, options in (("SGD", {"momentum": 0.9}), ("Adam", {})):
+        ours = getattr(optim, kind)([nn.Parameter(np.ones(1))], lr=0.1, **options)
+        theirs = getattr(torch.optim, kind)([torch.nn.Parameter(torch.ones(1))], lr=0.1, **options)
+        pair = [
+            library(optimizer, max_lr=0.5, total_steps=20)
+            for library, optimizer in (
+                (OneCycleLR, ours),
+                (torch.optim.lr_scheduler.OneCycleLR, theirs),
+            )
+        ]
+        for _ in range(19):
+            mine, other = ours.param_groups[0], theirs.param_groups[0]
+            assert mine["lr"] == pytest.approx(other["lr"], rel=1e-12)
+            name = "momentum" if kind == "SGD" else "betas"
+            assert mine[name] == pytest.approx(other[name], rel=1e-12)
+            theirs.step()
+            for schedule in pair:
+                schedule.step()
+    with pytest.raises(ValueError, match="only 20 steps"):
+        pair[0].step()
+
+
+def test_warm_up_then_cosine_as_pytorch():
+    torch = pytest.importorskip("torch")
+    ours = optimizer(0.3)
+    theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.3)
+    pair = []
+    for library, chosen in ((optim.lr_scheduler, ours), (torch.optim.lr_scheduler, theirs)):
+        parts = [library.LinearLR(chosen, 0.1, 1.0, 5), library.CosineAnnealingLR(chosen, 20)]
+        pair.append(library.SequentialLR(chosen, parts, [5]))
+    for _ in range(24):
+        assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"], rel=1e-12)
+        theirs.step()
+        for schedule in pair:
+            schedule.step()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"patience": 2, "factor": 0.5},
+        {"mode": "max", "patience": 1, "threshold_mode": "abs", "threshold": 0.1},
+        {"patience": 0, "cooldown": 3, "min_lr": 1e-3},
+    ],
+)
+def test_plateau_as_pytorch(options):
+    torch = pytest.importorskip("torch")
+    ours = optimizer(0.3)
+    theirs = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.3)
+    mine = optim.lr_scheduler.ReduceLROnPlateau(ours, **options)
+    other = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, **options)
+    rng = np.random.default_rng(0)
+    for epoch in range(60):
+        measure = 1 / (1 + epoch) + 0.3 * rng.random()
+        theirs.step()
+        mine.step(measure)
+        other.step(measure)
+        assert ours.param_groups[0]["lr"] == pytest.approx(theirs.param_groups[0]["lr"], rel=1e-12)

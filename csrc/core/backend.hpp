@@ -13,15 +13,38 @@ enum class Algorithm : uint8_t { automatic, direct, winograd };
 enum class Pass : uint8_t { forward, backward_input, backward_weight };
 enum class Reduction : uint8_t { none, mean, sum };
 
+// Options of an update. `step` counts from 1.
 struct SgdParameters {
   double lr, momentum, dampening, weight_decay;
   bool nesterov, first_step;   // first_step: the momentum buffer becomes the gradient, undampened (PyTorch)
 };
 struct AdamParameters {
   double lr, beta1, beta2, eps, weight_decay;
-  int64_t step;     // counted from 1
+  int64_t step;
   bool decoupled;   // AdamW: weight decay acts on the parameter, not on the gradient
 };
+struct AdagradParameters {
+  double lr, lr_decay, eps, weight_decay;
+  int64_t step;
+};
+struct AdadeltaParameters {
+  double lr, rho, eps, weight_decay;
+};
+struct RmspropParameters {
+  double lr, alpha, eps, weight_decay, momentum;
+};
+struct LambParameters {
+  double lr, beta1, beta2, eps, weight_decay;
+  int64_t step;
+};
+
+// One parameter, its gradient and its state, dense in one order. Null data: the rule runs without that state.
+constexpr int kMaxState = 3;
+struct Update {
+  View parameter, grad;
+  View state[kMaxState];
+};
+using Updates = std::vector<Update>;
 
 // Optional arrays are null pointers. Views of one call share device and floating dtype; indices are int64,
 // class targets int64 or int32. Results are dense and may lie differently from the inputs.
@@ -68,10 +91,15 @@ struct Backend {
   void (*cross_entropy_backward)(Reduction, const View& grad, const View& logits, const View& target,
                                  const View& dlogits);
 
-  // In place on parameter and state.
-  void (*sgd_update)(const SgdParameters&, const View& parameter, const View& grad, const View* momentum);
-  void (*adam_update)(const AdamParameters&, const View& parameter, const View& grad, const View& exp_avg,
-                      const View& exp_avg_sq);
+  // In place on parameters and state, all parameters of a call in one pass. State:
+  void (*sgd_update)(const SgdParameters&, const Updates&);             // momentum buffer or null
+  void (*adam_update)(const AdamParameters&, const Updates&);           // mean, square, largest square or null
+  void (*adagrad_update)(const AdagradParameters&, const Updates&);     // sum of squares
+  void (*adadelta_update)(const AdadeltaParameters&, const Updates&);   // square, squared step
+  void (*rmsprop_update)(const RmspropParameters&, const Updates&);   // square, mean or null, momentum or null
+  void (*lamb_update)(const LambParameters&, const Updates&);         // mean, square
+  // The Euclidean norm of all arrays together; norm is a scalar of their dtype.
+  void (*total_norm)(const std::vector<View>& arrays, const View& norm);
 };
 
 // The only branch on the device (backend.cpp). Throws std::runtime_error where the device has no backend.

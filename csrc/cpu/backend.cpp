@@ -30,6 +30,11 @@ const Backend* cpu_backend() {
       cpu::cross_entropy_backward,
       cpu::sgd_update,
       cpu::adam_update,
+      cpu::adagrad_update,
+      cpu::adadelta_update,
+      cpu::rmsprop_update,
+      cpu::lamb_update,
+      cpu::total_norm,
   };
   return &backend;
 }

@@ -12,6 +12,8 @@ __all__: list[str] = [
     "ConvProblem",
     "LinearProblem",
     "PoolProblem",
+    "adadelta_update",
+    "adagrad_update",
     "adam_update",
     "config",
     "conv2d",
@@ -28,6 +30,7 @@ __all__: list[str] = [
     "cross_entropy_backward",
     "get_num_threads",
     "isa",
+    "lamb_update",
     "linear",
     "linear_backward",
     "linear_backward_input",
@@ -51,6 +54,7 @@ __all__: list[str] = [
     "relu",
     "relu_backward",
     "require_cuda",
+    "rmsprop_update",
     "set_flush_denormal",
     "set_num_threads",
     "sgd_update",
@@ -60,6 +64,7 @@ __all__: list[str] = [
     "softmax_backward",
     "tanh",
     "tanh_backward",
+    "total_norm",
 ]
 
 class ConvProblem:
@@ -185,11 +190,32 @@ class LinearProblem:
     @property
     def weight_shape(self) -> tuple[int, ...]: ...
 
+def adadelta_update(
+    parameters: typing.Any,
+    grads: typing.Any,
+    square_avgs: typing.Any,
+    acc_deltas: typing.Any,
+    lr: typing.SupportsFloat | typing.SupportsIndex,
+    rho: typing.SupportsFloat | typing.SupportsIndex,
+    eps: typing.SupportsFloat | typing.SupportsIndex,
+    weight_decay: typing.SupportsFloat | typing.SupportsIndex,
+) -> None: ...
+def adagrad_update(
+    parameters: typing.Any,
+    grads: typing.Any,
+    state_sums: typing.Any,
+    step: typing.Any,
+    lr: typing.SupportsFloat | typing.SupportsIndex,
+    lr_decay: typing.SupportsFloat | typing.SupportsIndex,
+    eps: typing.SupportsFloat | typing.SupportsIndex,
+    weight_decay: typing.SupportsFloat | typing.SupportsIndex,
+) -> None: ...
 def adam_update(
-    parameter: typing.Any,
-    grad: typing.Any,
-    exp_avg: typing.Any,
-    exp_avg_sq: typing.Any,
+    parameters: typing.Any,
+    grads: typing.Any,
+    exp_avgs: typing.Any,
+    exp_avg_sqs: typing.Any,
+    max_exp_avg_sqs: typing.Any,
     step: typing.Any,
     lr: typing.SupportsFloat | typing.SupportsIndex,
     betas: tuple[
@@ -312,6 +338,19 @@ def cross_entropy_backward(
 ) -> numpy.ndarray: ...
 def get_num_threads() -> int: ...
 def isa() -> str: ...
+def lamb_update(
+    parameters: typing.Any,
+    grads: typing.Any,
+    exp_avgs: typing.Any,
+    exp_avg_sqs: typing.Any,
+    step: typing.Any,
+    lr: typing.SupportsFloat | typing.SupportsIndex,
+    betas: tuple[
+        typing.SupportsFloat | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex
+    ],
+    eps: typing.SupportsFloat | typing.SupportsIndex,
+    weight_decay: typing.SupportsFloat | typing.SupportsIndex,
+) -> None: ...
 def linear(
     x: typing.Any, weight: typing.Any, bias: typing.Any, activation: typing.Any
 ) -> numpy.ndarray: ...
@@ -371,12 +410,24 @@ def require_cuda() -> None:
     RuntimeError "no CUDA device ..." where there is none.
     """
 
+def rmsprop_update(
+    parameters: typing.Any,
+    grads: typing.Any,
+    square_avgs: typing.Any,
+    grad_avgs: typing.Any,
+    momentum_buffers: typing.Any,
+    lr: typing.SupportsFloat | typing.SupportsIndex,
+    alpha: typing.SupportsFloat | typing.SupportsIndex,
+    eps: typing.SupportsFloat | typing.SupportsIndex,
+    weight_decay: typing.SupportsFloat | typing.SupportsIndex,
+    momentum: typing.SupportsFloat | typing.SupportsIndex,
+) -> None: ...
 def set_flush_denormal(mode: bool) -> bool: ...
 def set_num_threads(count: typing.Any) -> None: ...
 def sgd_update(
-    parameter: typing.Any,
-    grad: typing.Any,
-    momentum_buffer: typing.Any,
+    parameters: typing.Any,
+    grads: typing.Any,
+    momentum_buffers: typing.Any,
     lr: typing.SupportsFloat | typing.SupportsIndex,
     momentum: typing.SupportsFloat | typing.SupportsIndex,
     dampening: typing.SupportsFloat | typing.SupportsIndex,
@@ -390,5 +441,6 @@ def softmax(x: typing.Any, dim: typing.Any) -> numpy.ndarray: ...
 def softmax_backward(grad: typing.Any, y: typing.Any, dim: typing.Any) -> numpy.ndarray: ...
 def tanh(x: typing.Any) -> numpy.ndarray: ...
 def tanh_backward(grad: typing.Any, y: typing.Any) -> numpy.ndarray: ...
+def total_norm(arrays: typing.Any) -> numpy.ndarray: ...
 
 __version__: str

@@ -1,6 +1,6 @@
 """Layers, losses, initial values; ``nn.functional`` has the same as functions."""
 
-from fastconv.nn import functional, init
+from fastconv.nn import functional, init, utils
 from fastconv.nn.activation import ReLU, Sigmoid, Softmax, Tanh
 from fastconv.nn.container import Sequential
 from fastconv.nn.conv import Conv2d
@@ -26,4 +26,5 @@ __all__ = [
     "Tanh",
     "functional",
     "init",
+    "utils",
 ]

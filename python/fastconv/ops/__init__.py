@@ -44,9 +44,19 @@ from fastconv.ops.loss import (
     softmax_backward,
 )
 from fastconv.ops.pool import max_pool2d, max_pool2d_backward
-from fastconv.ops.update import adam_update, sgd_update
+from fastconv.ops.update import (
+    adadelta_update,
+    adagrad_update,
+    adam_update,
+    lamb_update,
+    rmsprop_update,
+    sgd_update,
+    total_norm,
+)
 
 __all__ = [
+    "adadelta_update",
+    "adagrad_update",
     "adam_update",
     "conv2d",
     "conv2d_backward_input",
@@ -58,6 +68,7 @@ __all__ = [
     "conv_problem",
     "cross_entropy",
     "cross_entropy_backward",
+    "lamb_update",
     "linear",
     "linear_backward",
     "linear_backward_input",
@@ -68,6 +79,7 @@ __all__ = [
     "max_pool2d_backward",
     "relu",
     "relu_backward",
+    "rmsprop_update",
     "sgd_update",
     "sigmoid",
     "sigmoid_backward",
@@ -75,4 +87,5 @@ __all__ = [
     "softmax_backward",
     "tanh",
     "tanh_backward",
+    "total_norm",
 ]

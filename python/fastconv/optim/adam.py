@@ -1,14 +1,11 @@
-"""Adam."""
+"""Adam and AdamW."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastconv import ops
-from fastconv.autograd.tensor import Tensor
-from fastconv.optim.optimizer import Optimizer, Params, check_range, decay_of
+from fastconv.optim.optimizer import Batch, Optimizer, Params, check_betas, check_range, zeros
 
 
 class Adam(Optimizer):
@@ -16,8 +13,12 @@ class Adam(Optimizer):
 
     g = grad + weight_decay * p; m = b1 * m + (1 - b1) * g; v = b2 * v + (1 - b2) * g**2;
     p = p - lr * (m / (1 - b1**t)) / (sqrt(v / (1 - b2**t)) + eps).
-    ``decay_bias=False`` leaves parameters of one dimension, the biases, out of the weight decay.
+    ``amsgrad`` puts the largest v so far in the place of v (Reddi, Kale, Kumar, 2018).
+    ``decay_bias=False`` leaves parameters of one dimension, biases and norms, out of the weight
+    decay.
     """
+
+    _decoupled = False
 
     def __init__(
         self,
@@ -26,6 +27,7 @@ class Adam(Optimizer):
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        amsgrad: bool = False,
         *,
         decay_bias: bool = True,
     ) -> None:
@@ -34,35 +36,54 @@ class Adam(Optimizer):
             "betas": tuple(betas),
             "eps": eps,
             "weight_decay": weight_decay,
+            "amsgrad": amsgrad,
             "decay_bias": decay_bias,
         }
         super().__init__(params, defaults)
 
     def _check(self, group: dict[str, Any]) -> None:
-        for name in ("lr", "eps", "weight_decay"):
-            check_range("Adam", name, group[name])
-        if len(group["betas"]) != 2:
-            raise ValueError(f"Adam: betas must be two numbers, got {group['betas']}")
-        for i, beta in enumerate(group["betas"]):
-            check_range("Adam", f"betas[{i}]", beta, 0.0, 1.0)
+        name = type(self).__name__
+        for option in ("lr", "eps", "weight_decay"):
+            check_range(name, option, group[option])
+        check_betas(name, group["betas"])
 
-    def _update(self, parameter: Tensor, grad: Any, group: dict[str, Any]) -> None:
-        state = self.state.get(parameter)
-        if state is None:
-            state = self.state[parameter] = {
-                "step": 0,
-                "exp_avg": np.zeros_like(parameter._data),
-                "exp_avg_sq": np.zeros_like(parameter._data),
-            }
-        state["step"] += 1
+    def _new_state(self, array: Any, group: dict[str, Any]) -> dict[str, Any]:
+        largest = ("max_exp_avg_sq",) if group["amsgrad"] else ()
+        return {"step": 0, **zeros(array, "exp_avg", "exp_avg_sq", *largest)}
+
+    def _update(self, batch: Batch, group: dict[str, Any]) -> None:
         ops.adam_update(
-            parameter._data,
-            grad,
-            state["exp_avg"],
-            state["exp_avg_sq"],
-            step=state["step"],
+            batch.arrays,
+            batch.grads,
+            batch.state("exp_avg"),
+            batch.state("exp_avg_sq"),
+            batch.state("max_exp_avg_sq") if group["amsgrad"] else None,
+            step=batch.step,
             lr=group["lr"],
             betas=group["betas"],
             eps=group["eps"],
-            weight_decay=decay_of(group, parameter),
+            weight_decay=batch.weight_decay,
+            decoupled=self._decoupled,
         )
+
+
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov and Hutter, 2019), as in PyTorch.
+
+    p = (1 - lr * weight_decay) * p, then Adam's step without it.
+    """
+
+    _decoupled = True
+
+    def __init__(
+        self,
+        params: Params,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+        amsgrad: bool = False,
+        *,
+        decay_bias: bool = True,
+    ) -> None:
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, decay_bias=decay_bias)

@@ -62,8 +62,13 @@ class Optimizer:
         """Raise ValueError for options out of range."""
         raise NotImplementedError
 
-    def _update(self, parameter: Tensor, grad: Any, group: dict[str, Any]) -> None:
-        """Change ``parameter`` by the gradient (an array)."""
+    def _new_state(self, array: Any, group: dict[str, Any]) -> dict[str, Any]:
+        """What is remembered of a parameter (an array) before its first step; "step", where the
+        rule counts, is 0."""
+        raise NotImplementedError
+
+    def _update(self, batch: Batch, group: dict[str, Any]) -> None:
+        """Change the arrays of a batch and their states."""
         raise NotImplementedError
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -76,12 +81,32 @@ class Optimizer:
             with enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            for parameter in group["params"]:
-                grad = parameter._grad
-                if grad is not None:
-                    self._update(parameter, grad._data, group)
-                    parameter._version.count += 1
+            for batch in self._batches(group):
+                self._update(batch, group)
+                for tensor, state in zip(batch.tensors, batch.states, strict=True):
+                    tensor._version.count += 1
+                    if state:
+                        self.state[tensor] = state
         return loss
+
+    def _batches(self, group: dict[str, Any]) -> Iterable[Batch]:
+        """The group's parameters that have gradients."""
+        batches: dict[tuple, Batch] = {}
+        for tensor in group["params"]:
+            if tensor._grad is None:
+                continue
+            array, state = tensor._data, self.state.get(tensor)
+            done = state.get("step", 1) if state else 0
+            decays = group["decay_bias"] or array.ndim > 1
+            key = (done, decays, array.dtype)
+            batch = batches.get(key)
+            if batch is None:
+                batch = batches[key] = Batch(done + 1, group["weight_decay"] if decays else 0.0)
+            state = state or self._new_state(array, group)
+            if "step" in state:
+                state["step"] += 1
+            batch.add(tensor, state)
+        return batches.values()
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients, or fill them with 0."""
@@ -135,7 +160,8 @@ class Optimizer:
                 raise ValueError(f"{name}: load_state_dict: no parameter {key} in the groups")
             where = f"{name}: load_state_dict: parameter {key}"
             state[parameter] = {
-                what: _copied(f"{where}: {what}", value, parameter) for what, value in kept.items()
+                what: self._loaded(f"{where}: {what}", value, parameter)
+                for what, value in kept.items()
             }
         updated = [
             {**group, **_options(other), "params": group["params"]}
@@ -146,6 +172,14 @@ class Optimizer:
         for group, new in zip(groups, updated, strict=True):
             group.update(new)
         self.state = state
+
+    def _loaded(self, what: str, value: Any, parameter: Tensor) -> Any:
+        """A copy of a saved piece of state, which must lie as the parameter does."""
+        if not hasattr(value, "shape"):
+            return value
+        if value.shape != parameter.shape:
+            raise ValueError(f"{what} has shape {value.shape}, the parameter {parameter.shape}")
+        return copied(what, value, parameter)
 
     def __repr__(self) -> str:
         lines = []
@@ -163,14 +197,11 @@ def _options(group: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _copied(what: str, value: Any, parameter: Tensor) -> Any:
-    if not isinstance(value, np.ndarray):
-        return value
-    if value.shape != parameter.shape:
-        raise ValueError(f"{what} has shape {value.shape}, the parameter {parameter.shape}")
-    if value.dtype != parameter.dtype:
-        raise TypeError(f"{what} is {value.dtype}, the parameter {parameter.dtype}")
-    return np.array(value)
+def copied(what: str, array: Any, parameter: Tensor) -> Any:
+    """A copy of an array of saved state, which must have the parameter's dtype."""
+    if array.dtype != parameter.dtype:
+        raise TypeError(f"{what} is {array.dtype}, the parameter {parameter.dtype}")
+    return np.array(array)
 
 
 def check_range(
@@ -184,11 +215,43 @@ def check_range(
         raise ValueError(f"{optimizer}: {name} must be {bound}, got {value}")
 
 
-def decay_of(group: dict[str, Any], parameter: Tensor) -> float:
-    """The weight decay of one parameter: 0 for biases where the group says so."""
-    if parameter._data.ndim <= 1 and not group["decay_bias"]:
-        return 0.0
-    return group["weight_decay"]
+def check_betas(optimizer: str, betas: Any) -> None:
+    """Raises ValueError unless these are two numbers in [0, 1)."""
+    if len(betas) != 2:
+        raise ValueError(f"{optimizer}: betas must be two numbers, got {betas}")
+    for i, beta in enumerate(betas):
+        check_range(optimizer, f"betas[{i}]", beta, 0.0, 1.0)
+
+
+def zeros(array: Any, *names: str) -> dict[str, Any]:
+    """A state of zeros like ``array`` under each name."""
+    return {name: np.zeros_like(array) for name in names}
+
+
+class Batch:
+    """Parameters that one call of a kernel updates: of one dtype, at the same step.
+
+    step: counted from 1; of rules that do not count, 1 or more.
+    weight_decay: 0 for biases and norms where the group says so.
+    """
+
+    def __init__(self, step: int, weight_decay: float) -> None:
+        self.step, self.weight_decay = step, weight_decay
+        self.tensors: list[Tensor] = []
+        self.arrays: list[Any] = []
+        self.grads: list[Any] = []
+        self.states: list[dict[str, Any]] = []
+
+    def add(self, tensor: Tensor, state: dict[str, Any]) -> None:
+        assert tensor._grad is not None
+        self.tensors.append(tensor)
+        self.arrays.append(tensor._data)
+        self.grads.append(tensor._grad._data)
+        self.states.append(state)
+
+    def state(self, name: str) -> list[Any]:
+        """The arrays of this name."""
+        return [state[name] for state in self.states]
 
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]

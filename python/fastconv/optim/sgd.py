@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from fastconv import ops
-from fastconv.autograd.tensor import Tensor
-from fastconv.optim.optimizer import Optimizer, Params, check_range, decay_of
+from fastconv.optim.optimizer import Batch, Optimizer, Params, check_range, zeros
 
 
 class SGD(Optimizer):
@@ -50,22 +47,18 @@ class SGD(Optimizer):
                 f"{group['momentum']} and dampening {group['dampening']}"
             )
 
-    def _update(self, parameter: Tensor, grad: Any, group: dict[str, Any]) -> None:
-        buffer, first = None, False
-        if group["momentum"] != 0:
-            state = self.state.setdefault(parameter, {})
-            first = "momentum_buffer" not in state
-            if first:
-                state["momentum_buffer"] = np.zeros_like(parameter._data)
-            buffer = state["momentum_buffer"]
+    def _new_state(self, array: Any, group: dict[str, Any]) -> dict[str, Any]:
+        return zeros(array, "momentum_buffer") if group["momentum"] != 0 else {}
+
+    def _update(self, batch: Batch, group: dict[str, Any]) -> None:
         ops.sgd_update(
-            parameter._data,
-            grad,
-            buffer,
+            batch.arrays,
+            batch.grads,
+            batch.state("momentum_buffer") if group["momentum"] != 0 else None,
             lr=group["lr"],
             momentum=group["momentum"],
             dampening=group["dampening"],
-            weight_decay=decay_of(group, parameter),
+            weight_decay=batch.weight_decay,
             nesterov=group["nesterov"],
-            first_step=first,
+            first_step=batch.step == 1,
         )

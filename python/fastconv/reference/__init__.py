@@ -36,11 +36,21 @@ from fastconv.reference.linear import (
     linear_backward_weight,
 )
 from fastconv.reference.loss import cross_entropy, cross_entropy_backward
-from fastconv.reference.optimizer import adam_update, sgd_update
+from fastconv.reference.optimizer import (
+    adadelta_update,
+    adagrad_update,
+    adam_update,
+    lamb_update,
+    rmsprop_update,
+    sgd_update,
+    total_norm,
+)
 from fastconv.reference.pool import conv2d_max_pool2d, max_pool2d, max_pool2d_backward
 
 __all__ = [
     "ConvProblem",
+    "adadelta_update",
+    "adagrad_update",
     "adam_update",
     "conv2d",
     "conv2d_backward_input",
@@ -52,6 +62,7 @@ __all__ = [
     "conv_problem",
     "cross_entropy",
     "cross_entropy_backward",
+    "lamb_update",
     "linear",
     "linear_backward",
     "linear_backward_input",
@@ -62,6 +73,7 @@ __all__ = [
     "max_pool2d_backward",
     "relu",
     "relu_backward",
+    "rmsprop_update",
     "sgd_update",
     "sigmoid",
     "sigmoid_backward",
@@ -69,4 +81,5 @@ __all__ = [
     "softmax_backward",
     "tanh",
     "tanh_backward",
+    "total_norm",
 ]

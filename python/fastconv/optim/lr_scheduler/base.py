@@ -1,12 +1,7 @@
-"""Learning rates that change from epoch to epoch.
-
-A scheduler multiplies the learning rate that it finds, so several can work on one optimizer;
-alone, the rates are those of the formula in its docstring. ``step()`` goes after the epoch.
-"""
+"""What all schedules share."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +10,8 @@ from fastconv.optim.optimizer import Optimizer
 
 class LRScheduler:
     """Base class: counts epochs and writes ``lr`` of every parameter group."""
+
+    _unsaved = frozenset({"optimizer"})  # attributes that the constructor alone sets
 
     def __init__(self, optimizer: Optimizer, last_epoch: int = -1) -> None:
         if not isinstance(optimizer, Optimizer):
@@ -39,6 +36,10 @@ class LRScheduler:
         found."""
         return self._next(lr, base)
 
+    def _begin(self, lr: float, base: float) -> float:
+        """The rate of epoch 0 from the one it found."""
+        return lr
+
     def _next(self, lr: float, base: float) -> float:
         """The rate of epoch ``last_epoch`` from the rate of the epoch before."""
         raise NotImplementedError
@@ -49,9 +50,9 @@ class LRScheduler:
 
     def _advance(self, rate: Callable[[float, float], float]) -> None:
         self.last_epoch += 1
+        rate = rate if self.last_epoch > 0 else self._begin
         for group, base in zip(self.optimizer.param_groups, self.base_lrs, strict=True):
-            if self.last_epoch > 0:
-                group["lr"] = rate(group["lr"], base)
+            group["lr"] = rate(group["lr"], base)
         self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
     def get_last_lr(self) -> list[float]:
@@ -60,11 +61,11 @@ class LRScheduler:
 
     def state_dict(self) -> dict[str, Any]:
         """All that :meth:`load_state_dict` needs, as numbers and lists."""
-        return {key: value for key, value in self.__dict__.items() if key != "optimizer"}
+        return {key: value for key, value in self.__dict__.items() if key not in self._unsaved}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue at a saved epoch; the optimizer's state holds the learning rate itself."""
-        own = self.__dict__.keys() - {"optimizer"}
+        own = self.__dict__.keys() - self._unsaved
         if state_dict.keys() != own:
             raise ValueError(
                 f"{type(self).__name__}: load_state_dict: expected {sorted(own)}, "
@@ -77,54 +78,3 @@ class LRScheduler:
             )
         for key, value in state_dict.items():
             setattr(self, key, list(value) if isinstance(value, (list, tuple)) else value)
-
-
-class StepLR(LRScheduler):
-    """``base * gamma ** floor(epoch / step_size)``."""
-
-    def __init__(
-        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, last_epoch: int = -1
-    ) -> None:
-        if step_size < 1:
-            raise ValueError(f"StepLR: step_size must be at least 1, got {step_size}")
-        self.step_size = step_size
-        self.gamma = gamma
-        super().__init__(optimizer, last_epoch)
-
-    def _next(self, lr: float, base: float) -> float:
-        return lr * self.gamma if self.last_epoch % self.step_size == 0 else lr
-
-
-class CosineAnnealingLR(LRScheduler):
-    """``eta_min + (base - eta_min) * (1 + cos(pi * epoch / T_max)) / 2``.
-
-    Half a cosine from base to eta_min in T_max epochs (Loshchilov and Hutter, 2017); it rises
-    again after that. As in PyTorch, ``last_epoch=k`` takes the rate that it finds for that of
-    epoch k + 1.
-    """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        T_max: int,
-        eta_min: float = 0.0,
-        last_epoch: int = -1,
-    ) -> None:
-        if T_max < 1:
-            raise ValueError(f"CosineAnnealingLR: T_max must be at least 1, got {T_max}")
-        self.T_max = T_max
-        self.eta_min = eta_min
-        super().__init__(optimizer, last_epoch)
-
-    def _first(self, lr: float, base: float) -> float:
-        return lr
-
-    def _height(self, epoch: int) -> float:
-        return (1 + math.cos(math.pi * epoch / self.T_max)) / 2
-
-    def _next(self, lr: float, base: float) -> float:
-        height = self._height(self.last_epoch)
-        if (self.last_epoch - 1 - self.T_max) % (2 * self.T_max) == 0:
-            # The rate before was eta_min, from which no factor leads up again.
-            return lr + (base - self.eta_min) * height
-        return self.eta_min + (lr - self.eta_min) * height / self._height(self.last_epoch - 1)
