@@ -5,14 +5,11 @@ from __future__ import annotations
 import ctypes
 import re
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent / "emulator"))
-import build
+from emulator import build
 
 if shutil.which("g++") is None:
     pytest.skip("the emulator needs g++", allow_module_level=True)

@@ -33,7 +33,7 @@ def library_sources() -> list[Path]:
     cuda = ROOT / "csrc" / "cuda"
     found = [
         *cuda.rglob("*.cu"),
-        *(p for p in cuda.rglob("*.cpp") if p.name not in ("module.cpp", "stub.cpp")),
+        *(p for p in cuda.rglob("*.cpp") if p.name != "module.cpp"),
     ]
     return [ENTRY, *sorted(found)] + [ROOT / "csrc" / "core" / name for name in CORE]
 

@@ -1,0 +1,75 @@
+"""What CUDA kernels have that CPU kernels have not: 16-bit types, vectors that want alignment,
+results that no order of threads may change, instances that all must have run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from emulator import backend as emulated
+from emulator import cupy_stand_in as cupy
+
+from fastconv import _core, ops, reference
+from fastconv.testing import normal
+
+ORDERS = {"forward": 0, "reverse": 1, "shuffled": 2}
+DTYPES = ("float32", "float64", "float16", "bfloat16")
+
+
+@pytest.fixture(autouse=True)
+def on_the_emulator() -> Iterator[None]:
+    emulated.register()
+    yield
+    emulated.library().emulator_set_order(0, 1)
+    _core.register_cuda_backend(None)
+
+
+def dtype_of(name: str) -> np.dtype:
+    """NumPy has no bfloat16 of its own."""
+    return np.dtype(getattr(pytest.importorskip("ml_dtypes"), name) if name == "bfloat16" else name)
+
+
+def unit_of(name: str) -> float:
+    """Half the distance from 1 to the next number, and the error of float32's own functions."""
+    return {"float32": 4 * 2**-24, "float64": 4 * 2**-53, "float16": 2**-11, "bfloat16": 2**-8}[
+        name
+    ]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("offset", [0, 1])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["relu", "sigmoid", "tanh"])
+def test_activation(name, dtype, offset, order):
+    """Rounded once, whether arrays begin at a multiple of 16 bytes or not."""
+    emulated.library().emulator_set_order(ORDERS[order], 3)
+    kind, unit = dtype_of(dtype), unit_of(dtype)
+    denormal = 2**-25 if dtype == "float16" else 0  # half of float16's smallest
+    for count in (1, 7, 8, 1025):
+        x = cupy.asarray(3 * normal((count + offset,), 1, "float64").astype(kind))[offset:]
+        grad = cupy.asarray(normal((count + offset,), 2, "float64").astype(kind))[offset:]
+        y = getattr(ops, name)(x)
+        assert y.dtype == kind
+        wide = [array.get().astype(np.longdouble) for array in (x, grad, y)]
+        expected = getattr(reference, name)(wide[0])
+        assert (np.abs(wide[2] - expected) <= unit * np.abs(expected) + denormal).all()
+        dx = getattr(ops, f"{name}_backward")(grad, y).get()
+        expected = getattr(reference, f"{name}_backward")(wide[1], wide[2])
+        cancelled = 2**-60 * np.abs(wide[1]) if name == "tanh" else 0  # 1 - y y, in the reference
+        assert (np.abs(dx - expected) <= unit * np.abs(expected) + denormal + cancelled).all()
+
+
+def library_kernels() -> set[str]:
+    """The kernels that the emulator's library holds, each with its template arguments."""
+    names = ["nm", "--demangle", "--defined-only", str(emulated.library()._name)]
+    listed = subprocess.run(names, capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r" [TW] (?:void )?(fastconv::cuda::\w+_kernel(?:<.*>)?)\(", listed))
+
+
+def test_the_kernels_are_found():
+    """By their names, which the test that all instances ran relies on."""
+    found = library_kernels()
+    assert "fastconv::cuda::activation_kernel<float, fastconv::cuda::Relu, 4>" in found
