@@ -121,6 +121,11 @@ Algorithm parse_algorithm(Argument a, const py::handle& object) {
   return parse_name(a, object, kNames);
 }
 
+Precision parse_precision(Argument a, const py::handle& object) {
+  static const Name<Precision> kNames[] = {{"highest", Precision::highest}, {"tf32", Precision::tf32}};
+  return parse_name(a, object, kNames);
+}
+
 Reduction parse_reduction(Argument a, const py::handle& object) {
   static const Name<Reduction> kNames[] = {
       {"mean", Reduction::mean}, {"sum", Reduction::sum}, {"none", Reduction::none}};

@@ -18,6 +18,7 @@ Padding parse_padding(Argument argument, const py::handle& object, int spatial);
 
 Activation parse_activation(Argument argument, const py::handle& object);   // None or a name
 Algorithm parse_algorithm(Argument argument, const py::handle& object);
+Precision parse_precision(Argument argument, const py::handle& object);
 Reduction parse_reduction(Argument argument, const py::handle& object);
 Pass parse_pass(Argument argument, const py::handle& object);
 DType parse_dtype(Argument argument, const py::handle& object);     // a floating one

@@ -10,6 +10,16 @@ constexpr auto kContiguous = MemoryFormat::contiguous;   // weights, which every
 
 using Gradients = py::typing::Tuple<py::array, py::typing::Optional<py::array>>;
 
+// How a call is to be computed.
+struct Method {
+  Algorithm algorithm;
+  Precision precision;
+};
+
+Method parse_method(const char* op, const py::object& algorithm, const py::object& precision) {
+  return {parse_algorithm({op, "algorithm"}, algorithm), parse_precision({op, "precision"}, precision)};
+}
+
 // Names for messages: the operation of a problem that comes without one.
 const char* name_of(const ConvProblem& p, Pass pass) {
   static const char* const kNames[kMaxSpatial][3] = {
@@ -19,21 +29,23 @@ const char* name_of(const ConvProblem& p, Pass pass) {
   return kNames[p.spatial - 1][int(pass)];
 }
 
-void check_implemented(const char* op, const ConvProblem& p, Pass pass, Algorithm algorithm, const View& source,
+void check_implemented(const char* op, const ConvProblem& p, Pass pass, Method method, const View& source,
                        const View& result) {
   const auto implementation = operation(op, source.device, &Backend::conv_implementation);
-  if (implementation(p, pass, algorithm, source.dtype, source.format, result.format) != nullptr) return;
+  if (implementation(p, pass, method.algorithm, method.precision, source.dtype, source.format, result.format) !=
+      nullptr)
+    return;
   static const char* const kAlgorithms[] = {"auto", "direct", "winograd"};
-  throw py::value_error(std::string(op) + ": algorithm \"" + kAlgorithms[int(algorithm)] +
+  throw py::value_error(std::string(op) + ": algorithm \"" + kAlgorithms[int(method.algorithm)] +
                         "\" has no implementation for " + describe(p) + " on " +
                         backend_for(source.device).name);
 }
 
 py::array forward(const char* op, const ConvProblem& p, const Array& x, const Array& weight,
                   const py::object& bias, const py::object& activation, const py::object& algorithm,
-                  const py::object& memory_format, const py::object& out) {
+                  const py::object& memory_format, const py::object& out, const py::object& precision) {
   const Activation fused = parse_activation({op, "activation"}, activation);
-  const Algorithm asked = parse_algorithm({op, "algorithm"}, algorithm);
+  const Method asked = parse_method(op, algorithm, precision);
   const auto format = parse_format({op, "memory_format"}, memory_format);
   const std::optional<Array> b = read_optional_floats({op, "bias"}, bias, x);
   if (b) check_shape(op, "bias", b->view.shape, {p.out_channels});
@@ -43,14 +55,15 @@ py::array forward(const char* op, const ConvProblem& p, const Array& x, const Ar
   const auto run = operation(op, x.view.device, &Backend::conv_forward);
   {
     const WithoutGil unlocked;
-    run(p, x.view, weight.view, pointer(b), fused, asked, y.view);
+    run(p, x.view, weight.view, pointer(b), fused, asked.algorithm, asked.precision, y.view);
   }
   return to_python(y);
 }
 
 py::array backward_input(const char* op, const ConvProblem& p, const Array& grad, const Array& weight,
-                         const py::object& algorithm, const py::object& memory_format, const py::object& out) {
-  const Algorithm asked = parse_algorithm({op, "algorithm"}, algorithm);
+                         const py::object& algorithm, const py::object& memory_format, const py::object& out,
+                         const py::object& precision) {
+  const Method asked = parse_method(op, algorithm, precision);
   const auto format = parse_format({op, "memory_format"}, memory_format);
   check_shape(op, "grad", grad.view.shape, p.output_shape());
   check_shape(op, "weight", weight.view.shape, p.weight_shape());
@@ -60,14 +73,14 @@ py::array backward_input(const char* op, const ConvProblem& p, const Array& grad
   const auto run = operation(op, grad.view.device, &Backend::conv_backward_input);
   {
     const WithoutGil unlocked;
-    run(p, grad.view, weight.view, asked, dx.view);
+    run(p, grad.view, weight.view, asked.algorithm, asked.precision, dx.view);
   }
   return to_python(dx);
 }
 
 Gradients backward_weight(const char* op, const ConvProblem& p, const Array& grad, const Array& x, bool bias,
-                          const py::object& algorithm) {
-  const Algorithm asked = parse_algorithm({op, "algorithm"}, algorithm);
+                          const py::object& algorithm, const py::object& precision) {
+  const Method asked = parse_method(op, algorithm, precision);
   check_shape(op, "grad", grad.view.shape, p.output_shape());
   check_shape(op, "x", x.view.shape, p.input_shape());
   const Array dw = make_array(grad, p.weight_shape());
@@ -77,7 +90,7 @@ Gradients backward_weight(const char* op, const ConvProblem& p, const Array& gra
   const auto run = operation(op, grad.view.device, &Backend::conv_backward_weight);
   {
     const WithoutGil unlocked;
-    run(p, grad.view, x.view, asked, dw.view, pointer(db));
+    run(p, grad.view, x.view, asked.algorithm, asked.precision, dw.view, pointer(db));
   }
   return py::make_tuple(dw.owner, db ? db->owner : py::none());
 }
@@ -95,11 +108,11 @@ ConvProblem problem(const char* op, const Shape& input, const Shape& weight, con
 py::array conv2d(const py::object& x, const py::object& weight, const py::object& bias,
                  const py::object& stride, const py::object& padding, const py::object& dilation,
                  const py::object& groups, const py::object& activation, const py::object& algorithm,
-                 const py::object& memory_format, const py::object& out) {
+                 const py::object& memory_format, const py::object& out, const py::object& precision) {
   const char* op = "conv2d";
   const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
   const ConvProblem p = problem(op, a.view.shape, w.view.shape, stride, padding, dilation, groups);
-  return forward(op, p, a, w, bias, activation, algorithm, memory_format, out);
+  return forward(op, p, a, w, bias, activation, algorithm, memory_format, out, precision);
 }
 
 py::array conv2d_max_pool2d(const py::object& x, const py::object& weight, const py::object& bias,
@@ -107,12 +120,13 @@ py::array conv2d_max_pool2d(const py::object& x, const py::object& weight, const
                             const py::object& groups, const py::object& kernel_size,
                             const py::object& pool_stride, const py::object& pool_padding,
                             const py::object& pool_dilation, bool ceil_mode, const py::object& activation,
-                            const py::object& algorithm, const py::object& memory_format) {
+                            const py::object& algorithm, const py::object& memory_format,
+                            const py::object& precision) {
   const char* op = "conv2d";
   const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
   const ConvProblem p = problem(op, a.view.shape, w.view.shape, stride, padding, dilation, groups);
   const Activation fused = parse_activation({op, "activation"}, activation);
-  const Algorithm asked = parse_algorithm({op, "algorithm"}, algorithm);
+  const Method asked = parse_method(op, algorithm, precision);
   const auto format = parse_format({op, "memory_format"}, memory_format);
   const std::optional<Array> b = read_optional_floats({op, "bias"}, bias, a);
   if (b) check_shape(op, "bias", b->view.shape, {p.out_channels});
@@ -123,7 +137,7 @@ py::array conv2d_max_pool2d(const py::object& x, const py::object& weight, const
   const auto run = operation("conv2d_max_pool2d", a.view.device, &Backend::conv_max_pool);
   {
     const WithoutGil unlocked;
-    run(p, pool, a.view, w.view, pointer(b), fused, asked, y.view);
+    run(p, pool, a.view, w.view, pointer(b), fused, asked.algorithm, asked.precision, y.view);
   }
   return to_python(y);
 }
@@ -131,62 +145,63 @@ py::array conv2d_max_pool2d(const py::object& x, const py::object& weight, const
 py::array conv2d_backward_input(const py::object& grad, const py::object& weight, const py::object& input_shape,
                                 const py::object& stride, const py::object& padding, const py::object& dilation,
                                 const py::object& groups, const py::object& algorithm,
-                                const py::object& memory_format, const py::object& out) {
+                                const py::object& memory_format, const py::object& out,
+                                const py::object& precision) {
   const char* op = "conv2d_backward_input";
   const Array g = read_floats({op, "grad"}, grad), w = read_floats({op, "weight"}, weight, g, kContiguous);
   const ConvProblem p = problem(op, parse_shape({op, "input_shape"}, input_shape), w.view.shape, stride,
                                 padding, dilation, groups);
-  return backward_input(op, p, g, w, algorithm, memory_format, out);
+  return backward_input(op, p, g, w, algorithm, memory_format, out, precision);
 }
 
 Gradients conv2d_backward_weight(const py::object& grad, const py::object& x, const py::object& weight_shape,
                                  const py::object& stride, const py::object& padding,
                                  const py::object& dilation, const py::object& groups, bool bias,
-                                 const py::object& algorithm) {
+                                 const py::object& algorithm, const py::object& precision) {
   const char* op = "conv2d_backward_weight";
   const Array g = read_floats({op, "grad"}, grad), a = read_floats({op, "x"}, x, g);
   const ConvProblem p = problem(op, a.view.shape, parse_shape({op, "weight_shape"}, weight_shape), stride,
                                 padding, dilation, groups);
-  return backward_weight(op, p, g, a, bias, algorithm);
+  return backward_weight(op, p, g, a, bias, algorithm, precision);
 }
 
 // The functions of a problem that was checked before.
 
 py::array conv_forward(const ConvProblem& p, const py::object& x, const py::object& weight,
                        const py::object& bias, const py::object& activation, const py::object& algorithm,
-                       const py::object& memory_format, const py::object& out) {
+                       const py::object& memory_format, const py::object& out, const py::object& precision) {
   const char* op = name_of(p, Pass::forward);
   const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
   check_shape(op, "x", a.view.shape, p.input_shape());
   check_shape(op, "weight", w.view.shape, p.weight_shape());
-  return forward(op, p, a, w, bias, activation, algorithm, memory_format, out);
+  return forward(op, p, a, w, bias, activation, algorithm, memory_format, out, precision);
 }
 
 py::array conv_backward_input(const ConvProblem& p, const py::object& grad, const py::object& weight,
                               const py::object& algorithm, const py::object& memory_format,
-                              const py::object& out) {
+                              const py::object& out, const py::object& precision) {
   const char* op = name_of(p, Pass::backward_input);
   const Array g = read_floats({op, "grad"}, grad), w = read_floats({op, "weight"}, weight, g, kContiguous);
-  return backward_input(op, p, g, w, algorithm, memory_format, out);
+  return backward_input(op, p, g, w, algorithm, memory_format, out, precision);
 }
 
 Gradients conv_backward_weight(const ConvProblem& p, const py::object& grad, const py::object& x, bool bias,
-                               const py::object& algorithm) {
+                               const py::object& algorithm, const py::object& precision) {
   const char* op = name_of(p, Pass::backward_weight);
   const Array g = read_floats({op, "grad"}, grad), a = read_floats({op, "x"}, x, g);
-  return backward_weight(op, p, g, a, bias, algorithm);
+  return backward_weight(op, p, g, a, bias, algorithm, precision);
 }
 
 py::typing::Optional<py::str> conv_implementation(const ConvProblem& p, const py::object& pass,
                                                   const py::object& dtype, const py::object& source,
                                                   const py::object& result, const py::object& algorithm,
-                                                  const py::object& device) {
+                                                  const py::object& device, const py::object& precision) {
   const char* op = "conv_implementation";
   const auto implementation =
       operation(op, parse_device({op, "device"}, device), &Backend::conv_implementation);
   const char* name =
       implementation(p, parse_pass({op, "pass"}, pass), parse_algorithm({op, "algorithm"}, algorithm),
-                     parse_dtype({op, "dtype"}, dtype),
+                     parse_precision({op, "precision"}, precision), parse_dtype({op, "dtype"}, dtype),
                      parse_format({op, "source"}, source).value_or(MemoryFormat::contiguous),
                      parse_format({op, "result"}, result).value_or(MemoryFormat::contiguous));
   if (name == nullptr) return py::none();
@@ -199,26 +214,28 @@ void bind_conv(py::module_& m) {
   const py::object none = py::none();
   m.def("conv2d", conv2d, py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("stride"),
         py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("activation"), py::arg("algorithm"),
-        py::arg("memory_format"), py::arg("out"));
+        py::arg("memory_format"), py::arg("out"), py::arg("precision") = "highest");
   m.def("conv2d_max_pool2d", conv2d_max_pool2d, py::arg("x"), py::arg("weight"), py::arg("bias"),
         py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("kernel_size"),
         py::arg("pool_stride"), py::arg("pool_padding"), py::arg("pool_dilation"), py::arg("ceil_mode"),
-        py::arg("activation"), py::arg("algorithm"), py::arg("memory_format"));
+        py::arg("activation"), py::arg("algorithm"), py::arg("memory_format"),
+        py::arg("precision") = "highest");
   m.def("conv2d_backward_input", conv2d_backward_input, py::arg("grad"), py::arg("weight"),
         py::arg("input_shape"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
-        py::arg("algorithm"), py::arg("memory_format"), py::arg("out"));
+        py::arg("algorithm"), py::arg("memory_format"), py::arg("out"), py::arg("precision") = "highest");
   m.def("conv2d_backward_weight", conv2d_backward_weight, py::arg("grad"), py::arg("x"),
         py::arg("weight_shape"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
-        py::arg("bias"), py::arg("algorithm"));
+        py::arg("bias"), py::arg("algorithm"), py::arg("precision") = "highest");
   m.def("conv_forward", conv_forward, py::arg("problem"), py::arg("x"), py::arg("weight"), py::arg("bias"),
-        py::arg("activation"), py::arg("algorithm"), py::arg("memory_format"), py::arg("out"));
+        py::arg("activation"), py::arg("algorithm"), py::arg("memory_format"), py::arg("out"),
+        py::arg("precision") = "highest");
   m.def("conv_backward_input", conv_backward_input, py::arg("problem"), py::arg("grad"), py::arg("weight"),
-        py::arg("algorithm"), py::arg("memory_format"), py::arg("out"));
+        py::arg("algorithm"), py::arg("memory_format"), py::arg("out"), py::arg("precision") = "highest");
   m.def("conv_backward_weight", conv_backward_weight, py::arg("problem"), py::arg("grad"), py::arg("x"),
-        py::arg("bias"), py::arg("algorithm"));
+        py::arg("bias"), py::arg("algorithm"), py::arg("precision") = "highest");
   m.def("conv_implementation", conv_implementation, py::arg("problem"), py::arg("pass_"),
         py::arg("dtype") = "float32", py::arg("source") = "contiguous", py::arg("result") = "contiguous",
-        py::arg("algorithm") = "auto", py::arg("device") = "cpu",
+        py::arg("algorithm") = "auto", py::arg("device") = "cpu", py::arg("precision") = "highest",
         "Name of the implementation that a call would run, or None where none accepts.\n\n"
         "source: how the input lies, in backward passes the gradient;\n"
         "result: how the result lies, for backward_weight the input.");

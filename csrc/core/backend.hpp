@@ -10,6 +10,9 @@ namespace fastconv {
 
 enum class Activation : uint8_t { none, relu, sigmoid, tanh };
 enum class Algorithm : uint8_t { automatic, direct, winograd };
+// What float32 products are rounded to where a device has faster ones: TF32 keeps 10 bits of the mantissa, the
+// sums stay in float32. The CPU has nothing to gain.
+enum class Precision : uint8_t { highest, tf32 };
 enum class Pass : uint8_t { forward, backward_input, backward_weight };
 enum class Reduction : uint8_t { none, mean, sum };
 
@@ -53,17 +56,17 @@ struct Backend {
   const char* name;
 
   // The implementation that the call would run, a function of its arguments alone; null where none accepts.
-  const char* (*conv_implementation)(const ConvProblem&, Pass, Algorithm, DType, MemoryFormat source,
+  const char* (*conv_implementation)(const ConvProblem&, Pass, Algorithm, Precision, DType, MemoryFormat source,
                                      MemoryFormat result);
   void (*conv_forward)(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,
-                       Algorithm, const View& y);
+                       Algorithm, Precision, const View& y);
   // max_pool of what conv_forward gives, to the last bit where the weight is finite.
   void (*conv_max_pool)(const ConvProblem&, const PoolProblem&, const View& x, const View& weight,
-                        const View* bias, Activation, Algorithm, const View& y);
-  void (*conv_backward_input)(const ConvProblem&, const View& grad, const View& weight, Algorithm,
+                        const View* bias, Activation, Algorithm, Precision, const View& y);
+  void (*conv_backward_input)(const ConvProblem&, const View& grad, const View& weight, Algorithm, Precision,
                               const View& dx);
-  void (*conv_backward_weight)(const ConvProblem&, const View& grad, const View& x, Algorithm, const View& dw,
-                               const View* db);
+  void (*conv_backward_weight)(const ConvProblem&, const View& grad, const View& x, Algorithm, Precision,
+                               const View& dw, const View* db);
 
   // indices: flat position in the input plane; null when nobody asked.
   void (*max_pool)(const PoolProblem&, const View& x, const View& y, const View* indices);
@@ -71,10 +74,11 @@ struct Backend {
   void (*max_pool_backward)(const PoolProblem&, const View& grad, const View& indices, const View& dx);
 
   void (*linear)(const LinearProblem&, const View& x, const View& weight, const View* bias, Activation,
-                 const View& y);
-  void (*linear_backward_input)(const LinearProblem&, const View& grad, const View& weight, const View& dx);
-  void (*linear_backward_weight)(const LinearProblem&, const View& grad, const View& x, const View& dw,
-                                 const View* db);
+                 Precision, const View& y);
+  void (*linear_backward_input)(const LinearProblem&, const View& grad, const View& weight, Precision,
+                                const View& dx);
+  void (*linear_backward_weight)(const LinearProblem&, const View& grad, const View& x, Precision,
+                                 const View& dw, const View* db);
 
   void (*activation)(Activation, const View& x, const View& y);
   // From the gradient at the output and the kept output y.

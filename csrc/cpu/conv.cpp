@@ -117,8 +117,8 @@ void require_implemented(const ConvProblem& problem, Algorithm algorithm) {
         "convolution: algorithm \"winograd\" is for kernels of 3x3 and 5x5 of stride and dilation 1");
 }
 
-const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm algorithm, DType dtype,
-                                MemoryFormat source, MemoryFormat result) {
+const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm algorithm, Precision,
+                                DType dtype, MemoryFormat source, MemoryFormat result) {
   if (!is_planar(problem) || itemsize(dtype) < 4) return nullptr;
   if (algorithm == Algorithm::winograd && !winograd_possible(forward_correlation(problem))) return nullptr;
   if (pass == Pass::forward)
@@ -133,7 +133,7 @@ const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm
 }
 
 void conv_forward(const ConvProblem& problem, const View& x, const View& weight, const View* bias,
-                  Activation activation, Algorithm algorithm, const View& y) {
+                  Activation activation, Algorithm algorithm, Precision, const View& y) {
   require_implemented(problem, algorithm);
   if (y.elements() == 0) return;
   const auto run = x.dtype == DType::float32 ? correlate<float> : correlate<double>;
@@ -141,7 +141,7 @@ void conv_forward(const ConvProblem& problem, const View& x, const View& weight,
 }
 
 void conv_backward_input(const ConvProblem& problem, const View& grad, const View& weight, Algorithm algorithm,
-                         const View& dx) {
+                         Precision, const View& dx) {
   require_implemented(problem, algorithm);
   if (dx.elements() == 0) return;
   const BackwardParts backward = backward_correlations(problem);
@@ -151,7 +151,7 @@ void conv_backward_input(const ConvProblem& problem, const View& grad, const Vie
 }
 
 void conv_backward_weight(const ConvProblem& problem, const View& grad, const View& x, Algorithm algorithm,
-                          const View& dw, const View* db) {
+                          Precision, const View& dw, const View* db) {
   require_implemented(problem, algorithm);
   if (grad.elements() == 0 || x.elements() == 0) {
     zero(dw);

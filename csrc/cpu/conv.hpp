@@ -5,15 +5,16 @@
 
 namespace fastconv::cpu {
 
-const char* conv_implementation(const ConvProblem&, Pass, Algorithm, DType, MemoryFormat source,
+const char* conv_implementation(const ConvProblem&, Pass, Algorithm, Precision, DType, MemoryFormat source,
                                 MemoryFormat result);
 void conv_forward(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,
-                  Algorithm, const View& y);
+                  Algorithm, Precision, const View& y);
 // Pooled windows of the forward's result, which is not kept (conv_pool.cpp).
 void conv_max_pool(const ConvProblem&, const PoolProblem&, const View& x, const View& weight, const View* bias,
-                   Activation, Algorithm, const View& y);
-void conv_backward_input(const ConvProblem&, const View& grad, const View& weight, Algorithm, const View& dx);
-void conv_backward_weight(const ConvProblem&, const View& grad, const View& x, Algorithm, const View& dw,
-                          const View* db);
+                   Activation, Algorithm, Precision, const View& y);
+void conv_backward_input(const ConvProblem&, const View& grad, const View& weight, Algorithm, Precision,
+                         const View& dx);
+void conv_backward_weight(const ConvProblem&, const View& grad, const View& x, Algorithm, Precision,
+                          const View& dw, const View* db);
 
 }   // namespace fastconv::cpu

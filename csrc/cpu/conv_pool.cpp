@@ -98,7 +98,7 @@ void run_pieces(const ConvProblem& problem, const PoolProblem& pool, const View&
 }   // namespace
 
 void conv_max_pool(const ConvProblem& problem, const PoolProblem& pool, const View& x, const View& weight,
-                   const View* bias, Activation activation, Algorithm algorithm, const View& y) {
+                   const View* bias, Activation activation, Algorithm algorithm, Precision, const View& y) {
   require_implemented(problem, algorithm);
   if (y.elements() == 0) return;
   (x.dtype == DType::float32 ? run_pieces<float> : run_pieces<double>)(problem, pool, x, weight, bias,

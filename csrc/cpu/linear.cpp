@@ -185,19 +185,20 @@ void backward_weight(const LinearProblem& p, const View& grad, const View& x, co
 }   // namespace
 
 void linear(const LinearProblem& p, const View& x, const View& weight, const View* bias, Activation act,
-            const View& y) {
+            Precision, const View& y) {
   if (y.elements() == 0) return;
   (x.dtype == DType::float32 ? forward<float> : forward<double>)(p, x, weight, bias, act, y);
 }
 
-void linear_backward_input(const LinearProblem& p, const View& grad, const View& weight, const View& dx) {
+void linear_backward_input(const LinearProblem& p, const View& grad, const View& weight, Precision,
+                           const View& dx) {
   if (grad.elements() == 0)   // a sum of nothing
     return void(std::memset(dx.data, 0, size_t(dx.elements() * itemsize(dx.dtype))));
   if (dx.elements() == 0) return;
   (grad.dtype == DType::float32 ? backward_input<float> : backward_input<double>)(p, grad, weight, dx);
 }
 
-void linear_backward_weight(const LinearProblem& p, const View& grad, const View& x, const View& dw,
+void linear_backward_weight(const LinearProblem& p, const View& grad, const View& x, Precision, const View& dw,
                             const View* db) {
   (grad.dtype == DType::float32 ? backward_weight<float> : backward_weight<double>)(p, grad, x, dw, db);
 }

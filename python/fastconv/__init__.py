@@ -14,6 +14,7 @@ from fastconv.autograd.tensor import Tensor
 from fastconv.config import (
     algorithm,
     get_num_threads,
+    set_float32_precision,
     set_flush_denormal,
     set_num_threads,
     show_config,
@@ -48,6 +49,7 @@ __all__ = [
     "randn",
     "reference",
     "save_weights",
+    "set_float32_precision",
     "set_flush_denormal",
     "set_num_threads",
     "show_config",

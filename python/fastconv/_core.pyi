@@ -238,6 +238,7 @@ def conv2d(
     algorithm: typing.Any,
     memory_format: typing.Any,
     out: typing.Any,
+    precision: typing.Any = "highest",
 ) -> numpy.ndarray: ...
 def conv2d_backward_input(
     grad: typing.Any,
@@ -250,6 +251,7 @@ def conv2d_backward_input(
     algorithm: typing.Any,
     memory_format: typing.Any,
     out: typing.Any,
+    precision: typing.Any = "highest",
 ) -> numpy.ndarray: ...
 def conv2d_backward_weight(
     grad: typing.Any,
@@ -261,6 +263,7 @@ def conv2d_backward_weight(
     groups: typing.Any,
     bias: bool,
     algorithm: typing.Any,
+    precision: typing.Any = "highest",
 ) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
 def conv2d_max_pool2d(
     x: typing.Any,
@@ -278,6 +281,7 @@ def conv2d_max_pool2d(
     activation: typing.Any,
     algorithm: typing.Any,
     memory_format: typing.Any,
+    precision: typing.Any = "highest",
 ) -> numpy.ndarray: ...
 def conv_backward_input(
     problem: ConvProblem,
@@ -286,9 +290,15 @@ def conv_backward_input(
     algorithm: typing.Any,
     memory_format: typing.Any,
     out: typing.Any,
+    precision: typing.Any = "highest",
 ) -> numpy.ndarray: ...
 def conv_backward_weight(
-    problem: ConvProblem, grad: typing.Any, x: typing.Any, bias: bool, algorithm: typing.Any
+    problem: ConvProblem,
+    grad: typing.Any,
+    x: typing.Any,
+    bias: bool,
+    algorithm: typing.Any,
+    precision: typing.Any = "highest",
 ) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
 def conv_forward(
     problem: ConvProblem,
@@ -299,6 +309,7 @@ def conv_forward(
     algorithm: typing.Any,
     memory_format: typing.Any,
     out: typing.Any,
+    precision: typing.Any = "highest",
 ) -> numpy.ndarray: ...
 def conv_implementation(
     problem: ConvProblem,
@@ -308,6 +319,7 @@ def conv_implementation(
     result: typing.Any = "contiguous",
     algorithm: typing.Any = "auto",
     device: typing.Any = "cpu",
+    precision: typing.Any = "highest",
 ) -> str | None:
     """
     Name of the implementation that a call would run, or None where none accepts.
@@ -352,14 +364,24 @@ def lamb_update(
     weight_decay: typing.SupportsFloat | typing.SupportsIndex,
 ) -> None: ...
 def linear(
-    x: typing.Any, weight: typing.Any, bias: typing.Any, activation: typing.Any
+    x: typing.Any,
+    weight: typing.Any,
+    bias: typing.Any,
+    activation: typing.Any,
+    precision: typing.Any = "highest",
 ) -> numpy.ndarray: ...
 def linear_backward(
-    grad: typing.Any, x: typing.Any, weight: typing.Any, bias: bool
+    grad: typing.Any,
+    x: typing.Any,
+    weight: typing.Any,
+    bias: bool,
+    precision: typing.Any = "highest",
 ) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray | None]: ...
-def linear_backward_input(grad: typing.Any, weight: typing.Any) -> numpy.ndarray: ...
+def linear_backward_input(
+    grad: typing.Any, weight: typing.Any, precision: typing.Any = "highest"
+) -> numpy.ndarray: ...
 def linear_backward_weight(
-    grad: typing.Any, x: typing.Any, bias: bool
+    grad: typing.Any, x: typing.Any, bias: bool, precision: typing.Any = "highest"
 ) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
 def linear_problem(x_shape: typing.Any, weight_shape: typing.Any) -> LinearProblem: ...
 def log_softmax(x: typing.Any, dim: typing.Any) -> numpy.ndarray: ...

@@ -11,6 +11,8 @@ from typing import Any
 from fastconv import _core
 
 _ALGORITHMS = ("auto", "direct", "winograd")
+_PRECISIONS = ("highest", "tf32")
+_precision = "highest"
 _algorithm: ContextVar[str] = ContextVar("fastconv.algorithm", default="auto")
 
 
@@ -36,6 +38,31 @@ def algorithm(name: str) -> Iterator[None]:
         yield
     finally:
         _algorithm.reset(token)
+
+
+def float32_precision() -> str:
+    """What ``set_float32_precision`` set."""
+    return _precision
+
+
+def set_float32_precision(precision: str) -> None:
+    """How convolutions and linear layers multiply float32 numbers on CUDA devices from now on.
+
+    In the whole process; sums are float32 in any case, and the CPU computes in float32 always.
+
+    Args:
+        precision: "highest", which it is at first: float32; or "tf32": both factors are rounded to
+            TF32, 10 bits after the point (relative error 2**-11), which tensor cores multiply.
+
+    Raises:
+        ValueError: another name.
+    """
+    global _precision
+    if precision not in _PRECISIONS:
+        raise ValueError(
+            f"set_float32_precision: precision must be one of {_PRECISIONS}, got {precision!r}"
+        )
+    _precision = precision
 
 
 def set_num_threads(count: int) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fastconv import _core
-from fastconv.config import chosen_algorithm
+from fastconv.config import chosen_algorithm, float32_precision
 from fastconv.ops.types import Activation, Array, ArrayLike, MemoryFormat, Padding, Size
 
 
@@ -64,7 +64,7 @@ def conv2d(
     """
     return _core.conv2d(
         x, weight, bias, stride, padding, dilation, groups,
-        activation, chosen_algorithm(algorithm), memory_format, out,
+        activation, chosen_algorithm(algorithm), memory_format, out, float32_precision(),
     )  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def conv2d_max_pool2d(
     kernel_size, stride, padding, dilation, ceil_mode = pooling
     return _core.conv2d_max_pool2d(
         x, weight, bias, *convolution, kernel_size, stride, padding, dilation, ceil_mode,
-        activation, chosen_algorithm(algorithm), memory_format,
+        activation, chosen_algorithm(algorithm), memory_format, float32_precision(),
     )  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def conv2d_backward_input(
     """
     return _core.conv2d_backward_input(
         grad, weight, input_shape, stride, padding, dilation, groups,
-        chosen_algorithm(algorithm), memory_format, out,
+        chosen_algorithm(algorithm), memory_format, out, float32_precision(),
     )  # fmt: skip
 
 
@@ -165,7 +165,16 @@ def conv2d_backward_weight(
         ValueError, TypeError, MemoryError: as ``conv2d``.
     """
     return _core.conv2d_backward_weight(
-        grad, x, weight_shape, stride, padding, dilation, groups, bias, chosen_algorithm(algorithm)
+        grad,
+        x,
+        weight_shape,
+        stride,
+        padding,
+        dilation,
+        groups,
+        bias,
+        chosen_algorithm(algorithm),
+        float32_precision(),
     )
 
 
@@ -210,7 +219,15 @@ def conv_forward(
 ) -> Array:
     """``conv2d`` for a checked problem: arguments, result and errors are the same."""
     return _core.conv_forward(
-        problem, x, weight, bias, activation, chosen_algorithm(algorithm), memory_format, out
+        problem,
+        x,
+        weight,
+        bias,
+        activation,
+        chosen_algorithm(algorithm),
+        memory_format,
+        out,
+        float32_precision(),
     )
 
 
@@ -224,7 +241,13 @@ def conv_backward_input(
 ) -> Array:
     """``conv2d_backward_input`` for a checked problem."""
     return _core.conv_backward_input(
-        problem, grad, weight, chosen_algorithm(algorithm), memory_format, out
+        problem,
+        grad,
+        weight,
+        chosen_algorithm(algorithm),
+        memory_format,
+        out,
+        float32_precision(),
     )
 
 
@@ -236,4 +259,6 @@ def conv_backward_weight(
     algorithm: str | None = None,
 ) -> tuple[Array, Array | None]:
     """``conv2d_backward_weight`` for a checked problem: dw, and db or None."""
-    return _core.conv_backward_weight(problem, grad, x, bias, chosen_algorithm(algorithm))
+    return _core.conv_backward_weight(
+        problem, grad, x, bias, chosen_algorithm(algorithm), float32_precision()
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastconv import _core
+from fastconv.config import float32_precision
 from fastconv.ops.types import Activation, Array, ArrayLike
 
 
@@ -29,7 +30,7 @@ def linear(
         TypeError: not arrays, or another or mixed dtypes.
         MemoryError: the result cannot be held.
     """
-    return _core.linear(x, weight, bias, activation)
+    return _core.linear(x, weight, bias, activation, float32_precision())
 
 
 def linear_backward_input(grad: ArrayLike, weight: ArrayLike) -> Array:
@@ -45,7 +46,7 @@ def linear_backward_input(grad: ArrayLike, weight: ArrayLike) -> Array:
     Raises:
         ValueError, TypeError, MemoryError: as ``linear``.
     """
-    return _core.linear_backward_input(grad, weight)
+    return _core.linear_backward_input(grad, weight, float32_precision())
 
 
 def linear_backward_weight(
@@ -64,7 +65,7 @@ def linear_backward_weight(
     Raises:
         ValueError, TypeError, MemoryError: as ``linear``.
     """
-    return _core.linear_backward_weight(grad, x, bias)
+    return _core.linear_backward_weight(grad, x, bias, float32_precision())
 
 
 def linear_backward(
@@ -74,4 +75,4 @@ def linear_backward(
 
     Arguments and errors are those of ``linear_backward_input`` and ``linear_backward_weight``.
     """
-    return _core.linear_backward(grad, x, weight, bias)
+    return _core.linear_backward(grad, x, weight, bias, float32_precision())
