@@ -120,60 +120,85 @@ struct Cut {
 };
 
 template <class T>
-void run_parts(const std::vector<Correlation>& parts, const CorrelationData<T>& data) {
-  const Correlation& c = parts.front();
-  const Lanes<T> plan(c);
-  const int64_t blocks = int64_t(plan.blocks.size()), lanes = plan.lanes;
-  const memory::Buffer bias(size_t(blocks * lanes) * sizeof(T));
-  std::memset(bias.as<T>(), 0, size_t(blocks * lanes) * sizeof(T));
-  for (int64_t b = 0; b < blocks && data.bias; ++b)
-    std::memcpy(bias.as<T>() + b * lanes, data.bias + plan.blocks[size_t(b)].at,
-                size_t(plan.blocks[size_t(b)].count) * sizeof(T));
-  int64_t size = 0, rows = 0;
-  double flops = 0;
-  for (const Correlation& part : parts) {
-    size += blocks * weight_size<T>(part);
-    rows = std::max(rows, part.h.out);
-    flops += part.flops_per_pixel() * double(part.pixels());
+void pack_bias(const Lanes<T>& plan, const T* bias, T* to) {
+  std::memset(to, 0, plan.blocks.size() * size_t(plan.lanes) * sizeof(T));
+  if (!bias) return;
+  for (const LaneBlock& block : plan.blocks) {
+    std::memcpy(to, bias + block.at, size_t(block.count) * sizeof(T));
+    to += plan.lanes;
   }
-  const memory::Buffer packed(size_t(size) * sizeof(T));
-  std::memset(packed.as<T>(), 0, size_t(size) * sizeof(T));
+}
+
+// One for each correlation; their weights are packed at `to`.
+template <class T>
+std::vector<LaneForward<T>> passes_of(const std::vector<Correlation>& parts, const CorrelationData<T>& data,
+                                      const Lanes<T>& plan, T* to) {
   std::vector<LaneForward<T>> passes;
-  T* to = packed.as<T>();
   for (const Correlation& part : parts) {
     LaneForward<T> args{};
     plan.fill(part, args);
     args.relu = data.activation == Activation::relu;
     args.weights = to;
+    const int64_t size = int64_t(plan.blocks.size()) * weight_size<T>(part);
+    std::memset(to, 0, size_t(size) * sizeof(T));
     for (size_t b = 0; b < plan.blocks.size(); ++b)
       for_weights<T>(part, plan, b, 0, [&](int64_t i, ptrdiff_t w) { to[i] = data.weight[w]; });
-    to += blocks * weight_size<T>(part);
+    to += size;
     passes.push_back(args);
   }
+  return passes;
+}
+
+// Rows of a strided result that its residues write in turn: the lines between theirs, which the hardware
+// fetches along, are still in L2 when the other residues come.
+template <class T>
+int64_t rows_in_turn(const std::vector<Correlation>& parts, int64_t row_elements) {
+  constexpr int64_t kWritten = 64 << 10;
+  const int64_t bytes = parts.front().h.out_step * row_elements * int64_t(sizeof(T));
+  return parts.size() == 1 ? parts.front().h.out : std::max<int64_t>(1, kWritten / bytes);
+}
+
+template <class T>
+void run_parts(const std::vector<Correlation>& parts, const CorrelationData<T>& data) {
+  const Correlation& c = parts.front();
+  const Lanes<T> plan(c);
+  const int64_t blocks = int64_t(plan.blocks.size());
+  int64_t depth = 0, rows = 0;
+  double flops = 0;
+  for (const Correlation& part : parts) {
+    depth += part.depth();
+    rows = std::max(rows, part.h.out);
+    flops += part.flops_per_pixel() * double(part.pixels());
+  }
+  const memory::Buffer bias(size_t(blocks * plan.lanes) * sizeof(T));
+  pack_bias(plan, data.bias, bias.as<T>());
+  const memory::Buffer packed(size_t(blocks * plan.lanes * depth) * sizeof(T));
+  const std::vector<LaneForward<T>> passes = passes_of(parts, data, plan, packed.as<T>());
   const int64_t in_image = c.h.in * c.w.in * c.in_channels * c.groups;
   const int64_t out_row = c.w.extent * c.out_channels * c.groups;
-  const double moved = double(in_image + c.h.extent * out_row);
-  const double total = double(c.batch) * cost(flops, moved);
+  const double total = double(c.batch) * cost(flops, double(in_image + c.h.extent * out_row));
   const Cut cut(c.batch, rows, blocks, plan.unit, total);
   const int64_t tasks = c.batch * cut.bands * cut.bundles;
+  const int64_t step = rows_in_turn<T>(parts, out_row / cut.bundles);
   parallel_items(tasks, total / double(tasks), [&](int64_t task) {
     // Bundles innermost: a thread begins in a range of tasks of its own, and so writes whole images. Two
     // threads in one image would fetch each other's lines ahead.
     const int64_t n = task / cut.bundles / cut.bands, band = task / cut.bundles % cut.bands;
-    const int64_t bundle = task % cut.bundles;
     const int64_t begin = part_begin(rows, cut.bands, band), end = part_begin(rows, cut.bands, band + 1);
-    const int64_t first = cut.first_block(bundle), last = cut.first_block(bundle + 1);
-    for (size_t i = 0; i < parts.size(); ++i) {
-      LaneForward<T> args = passes[i];
+    const int64_t first = cut.first_block(task % cut.bundles);
+    std::vector<LaneForward<T>> own = passes;
+    for (LaneForward<T>& args : own) {
       args.sources += first * c.in_channels;
       args.blocks += first;
-      args.block_count = last - first;
-      args.weights += first * weight_size<T>(parts[i]);
-      args.bias = bias.as<T>() + first * lanes;
+      args.block_count = cut.first_block(task % cut.bundles + 1) - first;
+      args.weights += first * plan.lanes * args.h.taps * args.w.taps * c.in_channels;
+      args.bias = bias.as<T>() + first * plan.lanes;
       args.in = data.in + n * in_image;
       args.out = data.out + n * c.h.extent * out_row;
-      kernels<T>().depthwise.lane_forward(args, begin, std::min(end, parts[i].h.out));
     }
+    for (int64_t p = begin; p < end; p += step)
+      for (const LaneForward<T>& args : own)
+        kernels<T>().depthwise.lane_forward(args, p, std::min({end, args.h.out, p + step}));
   });
   if (data.activation == Activation::none || data.activation == Activation::relu) return;
   const ActivationKernel<T> finish = activation_kernel<T>(data.activation);

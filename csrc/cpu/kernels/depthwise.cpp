@@ -29,81 +29,124 @@ FASTCONV_INLINE Vec<double> permute(Vec<double> v, Mask<double> index) {
 
 enum class Source { channels, permuted };
 
-// The pixels of a row, from one source.
-template <class T, Source source>
+// Accumulators of a tile: this many vectors side by side times as many pixels as leave registers for the
+// weights.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kAccumulators = 16;
+#else
+constexpr int kAccumulators = 8;
+#endif
+
+// The pixels of a row, from one source for each of the vectors.
+template <class T, Source source, int kWide>
 struct Pixels {
-  const T* row;
+  const T* row[kWide];
   int64_t pitch;
   int count;
   Mask<T> index;
 
-  FASTCONV_INLINE Pixels(const LaneArgs<T>& a, const LaneSource<T>& from, int64_t y)
-      : row(a.in + y * a.w.in * a.in_channels + from.at), pitch(a.in_channels), count(int(from.count)) {
-    if constexpr (source != Source::channels) __builtin_memcpy(&index, from.index, sizeof index);
+  FASTCONV_INLINE Pixels(const LaneArgs<T>& a, const LaneSource<T>* from, int64_t y)
+      : pitch(a.in_channels), count(int(from->count)) {
+#pragma GCC unroll 4
+    for (int v = 0; v < kWide; ++v) row[v] = a.in + y * a.w.in * a.in_channels + from[v].at;
+    if constexpr (source != Source::channels) __builtin_memcpy(&index, from->index, sizeof index);
   }
-  // Pixel x0 + i.
-  FASTCONV_INLINE Vec<T> operator()(int64_t x0, int64_t i) const {
-    const T* pixel = row + x0 * pitch + i * pitch;
+  // Vector v of pixel x0 + i.
+  FASTCONV_INLINE Vec<T> operator()(int64_t x0, int64_t i, int v) const {
+    const T* pixel = row[v] + x0 * pitch + i * pitch;
     if constexpr (source == Source::channels) return load(pixel);
     return permute(load_partial(pixel, count), index);
   }
 };
 
-// Calls body(input row pixels, index of their tap row and source) for all that position p of block b reads.
-template <class T, Source source, class Body>
+// Calls body(input row pixels, index of their tap row and source) for all that position p of block b reads, and
+// of the kWide - 1 blocks after it.
+template <class T, Source source, int kWide = 1, class Body>
 FASTCONV_INLINE void for_rows(const LaneArgs<T>& a, int64_t p, int64_t b, Body body) {
   const int64_t inputs = source == Source::channels ? 1 : a.inputs;
   for (int64_t r = 0; r < a.h.taps; ++r) {
     const int64_t y = p * a.h.stride + a.h.first + r * a.h.step;
     if (uint64_t(y) >= uint64_t(a.h.in)) continue;
     for (int64_t j = 0; j < inputs; ++j)
-      body(Pixels<T, source>(a, a.sources[b * inputs + j], y), (b * a.h.taps + r) * inputs + j);
+      body(Pixels<T, source, kWide>(a, a.sources + b * inputs + j, y), (b * a.h.taps + r) * inputs + j);
   }
 }
 
-// `count` pixels from column q of row p on, one block of channels.
-template <class T, Source source, int kTaps, int kStride, bool kInside>
+// `count` pixels from column q of row p on, kWide blocks of channels.
+template <class T, Source source, int kTaps, int kStride, bool kInside, int kWide, int kLong>
 FASTCONV_INLINE void forward_tile(const LaneForward<T>& a, int64_t p, int64_t q, int count, int64_t b, T* to) {
   constexpr int lanes = kLanes<T>;
-  Vec<T> acc[kTile];
+  Vec<T> acc[kWide][kLong];
+#pragma GCC unroll 4
+  for (int v = 0; v < kWide; ++v)
 #pragma GCC unroll 8
-  for (int i = 0; i < kTile; ++i) acc[i] = load(a.bias + b * lanes);
-  for_rows<T, source>(a, p, b, [&](const Pixels<T, source>& pixels, int64_t at) FASTCONV_LAMBDA {
+    for (int i = 0; i < kLong; ++i) acc[v][i] = load(a.bias + (b + v) * lanes);
+  for_rows<T, source, kWide>(a, p, b, [&](const Pixels<T, source, kWide>& pixels, int64_t at) FASTCONV_LAMBDA {
     const T* w = a.weights + at * a.w.taps * lanes;
-    add_taps<T, kTaps, kStride, kInside>(
-        a.w, q, count, pixels, [=](int64_t k) FASTCONV_LAMBDA { return load(w + k * lanes); }, acc);
+    const int64_t block = a.h.taps * a.w.taps * lanes;   // from one to the next; more inputs have kWide = 1
+    add_taps<T, kTaps, kStride, kInside, kWide, kLong>(
+        a.w, q, count, pixels,
+        [=](int64_t k, int v) FASTCONV_LAMBDA { return load(w + v * block + k * lanes); }, acc);
   });
   if (a.relu)
+#pragma GCC unroll 4
+    for (int v = 0; v < kWide; ++v)
 #pragma GCC unroll 8
-    for (int i = 0; i < kTile; ++i) acc[i] = select<T>(acc[i] < zero<T>(), zero<T>(), acc[i]);
+      for (int i = 0; i < kLong; ++i) acc[v][i] = select<T>(acc[v][i] < zero<T>(), zero<T>(), acc[v][i]);
   const int width = int(a.blocks[b].count);
   const int64_t pitch = a.w.out_step * a.out_channels;
+  T* block[kWide];
+#pragma GCC unroll 4
+  for (int v = 0; v < kWide; ++v) block[v] = to + a.blocks[b + v].at;
 #pragma GCC unroll 8
-  for (int i = 0; i < kTile; ++i) {
+  for (int i = 0; i < kLong; ++i) {
     if (!kInside && i >= count) break;
-    if (width == lanes)
-      store(to + i * pitch, acc[i]);
-    else
-      store_partial(to + i * pitch, acc[i], width);
+#pragma GCC unroll 4
+    for (int v = 0; v < kWide; ++v)
+      if (kWide > 1 || width == lanes)
+        store(block[v] + i * pitch, acc[v][i]);
+      else
+        store_partial(block[v] + i * pitch, acc[v][i], width);
   }
 }
 
-template <class T, Source source, int kTaps, int kStride>
+// `count` pixels of the blocks from b on.
+template <class T, Source source, int kTaps, int kStride, bool kInside, int kWide, int kLong>
+FASTCONV_INLINE void forward_blocks(const LaneForward<T>& a, int64_t p, int64_t q, int count, T* to,
+                                    int64_t b = 0) {
+  for (; b + kWide <= a.block_count; b += kWide)
+    forward_tile<T, source, kTaps, kStride, kInside, kWide, kLong>(a, p, q, count, b, to);
+  if constexpr (kWide > 1)
+    forward_blocks<T, source, kTaps, kStride, kInside, kWide / 2, kLong>(a, p, q, count, to, b);
+}
+
+// Tiles of kWide blocks times kLong pixels.
+template <class T, Source source, int kTaps, int kStride, int kWide, int kLong = kAccumulators / kWide>
 void forward_rows(const LaneForward<T>& args, int64_t begin, int64_t end) {
   const LaneForward<T> a = args;   // a copy, which no store can alias
   for (int64_t p = begin; p < end; ++p) {
     T* row = a.out + ((a.h.out_first + p * a.h.out_step) * a.w.extent + a.w.out_first) * a.out_channels;
-    for (int64_t q = 0; q < a.w.out; q += kTile) {
-      const bool inside = is_inside<kTaps, kStride>(a.w, q);
-      const int count = a.w.out - q < kTile ? int(a.w.out - q) : kTile;
+    for (int64_t q = 0; q < a.w.out; q += kLong) {
       T* to = row + q * a.w.out_step * a.out_channels;
-      for (int64_t b = 0; b < a.block_count; ++b)
-        if (inside)
-          forward_tile<T, source, kTaps, kStride, kTaps != 0>(a, p, q, kTile, b, to + a.blocks[b].at);
-        else
-          forward_tile<T, source, kTaps, kStride, false>(a, p, q, count, b, to + a.blocks[b].at);
+      if (is_inside<kTaps, kStride, kLong>(a.w, q))
+        forward_blocks<T, source, kTaps, kStride, kTaps != 0, kWide, kLong>(a, p, q, kLong, to);
+      else
+        forward_blocks<T, source, kTaps, kStride, false, kWide, kLong>(
+            a, p, q, a.w.out - q < kLong ? int(a.w.out - q) : kLong, to);
     }
   }
+}
+
+// Lines that hold channels of two blocks, as all do where the array does not begin on one, are still in L1 when
+// the next block comes only if the blocks' loads follow each other: pixels lie powers of two apart and share
+// few sets. So a tile takes blocks side by side where registers allow. With a stride nothing that a pixel loads
+// serves the next, and wide tiles cost nothing.
+template <class T, Source source, int kTaps, int kStride>
+void forward_rows_of(const LaneForward<T>& a, int64_t begin, int64_t end) {
+  constexpr bool kMany = source == Source::channels && kAccumulators == 16;
+  constexpr int kWide = !kMany || kTaps != 3 ? 1 : kStride == 2 ? 4 : 2;
+  a.block_count < kWide ? forward_rows<T, source, kTaps, kStride, 1, 8>(a, begin, end)
+                        : forward_rows<T, source, kTaps, kStride, kWide, kWide == 4 ? 4 : 8>(a, begin, end);
 }
 
 template <class T, Source source, int kTaps, int kStride, int kCount, bool kInside>
@@ -115,7 +158,7 @@ FASTCONV_INLINE void gradient_tile(const LaneGradient<T>& a, int64_t p, int64_t 
 #pragma GCC unroll 8
   for (int i = 0; i < kCount; ++i)
     grad[i] = width == lanes ? load(from + i * a.out_channels) : load_partial(from + i * a.out_channels, width);
-  for_rows<T, source>(a, p, b, [&](const Pixels<T, source>& pixels, int64_t at) FASTCONV_LAMBDA {
+  for_rows<T, source>(a, p, b, [&](const Pixels<T, source, 1>& pixels, int64_t at) FASTCONV_LAMBDA {
     add_products<T, kTaps, kStride, kCount, kInside>(a.w, q, pixels, grad, a.sums + at * a.w.taps * lanes);
   });
   if (!a.bias) return;
@@ -150,7 +193,7 @@ void gradient_rows(const LaneGradient<T>& args, int64_t begin, int64_t end) {
 template <class T, Source source>
 void forward_from(const LaneForward<T>& a, int64_t begin, int64_t end) {
   choose_taps(a.w, [&](auto kind) FASTCONV_LAMBDA {
-    forward_rows<T, source, decltype(kind)::taps, decltype(kind)::stride>(a, begin, end);
+    forward_rows_of<T, source, decltype(kind)::taps, decltype(kind)::stride>(a, begin, end);
   });
 }
 template <class T, Source source>

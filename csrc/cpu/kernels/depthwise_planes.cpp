@@ -40,7 +40,8 @@ struct Plane {
 // One vector of columns of the positions [p, p + rows). kInside: as is_inside says of the rows.
 template <class T, int kTaps, int kStride, int kColumnStride, bool kInside>
 FASTCONV_INLINE void sum_columns(const PlaneForward<T>& a, const Plane<T>& plane, int residue, int64_t p,
-                                 int rows, int64_t q, int count, Vec<T>* acc) {
+                                 int rows, int64_t q, int count, Vec<T> (*to)[kTile]) {
+  Vec<T>* const acc = *to;
   const TapAxis& w = a.w[residue];
   const T* weights = plane.weights[residue];
 #pragma GCC unroll 8
@@ -49,7 +50,8 @@ FASTCONV_INLINE void sum_columns(const PlaneForward<T>& a, const Plane<T>& plane
     for (int64_t s = 0; s < w.taps; ++s, weights += a.h.taps) {
       const Columns<T, kColumnStride> columns(w, plane.in + j * a.h.in * w.in, q, s, count);
       add_taps<T, kTaps, kStride, kInside>(
-          a.h, p, rows, columns, [=](int64_t k) FASTCONV_LAMBDA { return broadcast(weights[k]); }, acc);
+          a.h, p, rows, [&](int64_t y0, int64_t i, int) FASTCONV_LAMBDA { return columns(y0, i); },
+          [=](int64_t k, int) FASTCONV_LAMBDA { return broadcast(weights[k]); }, to);
     }
   if (a.relu)
 #pragma GCC unroll 8
@@ -76,7 +78,7 @@ FASTCONV_INLINE void forward_tile(const PlaneForward<T>& a, const Plane<T>& plan
                                   int64_t q, int count, T* to) {
   constexpr int lanes = kLanes<T>;
   Vec<T> acc[kTile];
-  sum_columns<T, kTaps, kStride, kColumnStride, kInside>(a, plane, 0, p, rows, q, count, acc);
+  sum_columns<T, kTaps, kStride, kColumnStride, kInside>(a, plane, 0, p, rows, q, count, &acc);
   const int64_t pitch = a.h.out_step * a.w[0].extent, step = a.w[0].out_step;
   // Rows shorter than a vector run over into the next, which are written later.
   const bool over = a.h.out_step == 1 && a.out_end - (to + (rows - 1) * pitch) >= lanes;
@@ -132,8 +134,8 @@ void forward_pairs(const PlaneForward<T>& args, int64_t first, int64_t last, int
       T* out = plane.out + (a.h.out_first + p * a.h.out_step) * width;
       for (int64_t q = 0; q < a.w[0].out; q += lanes) {
         Vec<T> even[kTile], odd[kTile];
-        sum_columns<T, kTaps, kTaps ? 1 : 0, 1, false>(a, plane, 0, p, rows, q, lanes, even);
-        sum_columns<T, kTaps, kTaps ? 1 : 0, 1, false>(a, plane, 1, p, rows, q, lanes, odd);
+        sum_columns<T, kTaps, kTaps ? 1 : 0, 1, false>(a, plane, 0, p, rows, q, lanes, &even);
+        sum_columns<T, kTaps, kTaps ? 1 : 0, 1, false>(a, plane, 1, p, rows, q, lanes, &odd);
         T* to = out + 2 * q;
 #pragma GCC unroll 8
         for (int i = 0; i < kTile; ++i) {
@@ -175,7 +177,8 @@ FASTCONV_INLINE void gradient_tile(const PlaneGradient<T>& a, const T* in, const
   for (int64_t j = 0; j < a.inputs; ++j)
     for (int64_t s = 0; s < a.w.taps; ++s, sums += a.h.taps * lanes) {
       const Columns<T, kColumnStride> columns(a.w, in + j * a.h.in * a.w.in, q, s, count);
-      add_products<T, kTaps, kStride, kCount, kInside>(a.h, p, columns, grad, sums);
+      add_products<T, kTaps, kStride, kCount, kInside>(
+          a.h, p, [&](int64_t y0, int64_t i, int) FASTCONV_LAMBDA { return columns(y0, i); }, grad, sums);
     }
   if (!a.bias) return;
   Vec<T> sum = grad[0];

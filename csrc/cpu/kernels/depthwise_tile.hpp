@@ -47,41 +47,52 @@ FASTCONV_INLINE uint64_t inputs_end(const TapAxis& a, int64_t last) {
   return uint64_t(end < 0 ? 0 : end < a.in ? end : a.in);
 }
 
-// Whether eight positions from p on, and all their taps, lie inside; of an axis of step 1.
-template <int kTaps, int kStride>
+// Whether a tile's positions from p on, and all their taps, lie inside; of an axis of step 1.
+template <int kTaps, int kStride, int kLong = kTile>
 FASTCONV_INLINE bool is_inside(const TapAxis& a, int64_t p) {
   const int64_t x0 = p * kStride + a.first;
-  return kTaps > 0 && p + kTile <= a.out && x0 >= 0 && x0 + (kTile - 1) * kStride + kTaps <= a.in;
+  return kTaps > 0 && p + kLong <= a.out && x0 >= 0 && x0 + (kLong - 1) * kStride + kTaps <= a.in;
 }
 
-// acc[q] += input(x) * weight(tap) over the taps of position p + q, for q < count (more may be computed).
-// kTaps and kStride: of the axis, with step 1; 0 for any. kInside: as is_inside says.
-template <class T, int kTaps, int kStride, bool kInside, class Input, class Weight>
-FASTCONV_INLINE void add_taps(const TapAxis& a, int64_t p, int count, Input input, Weight weight, Vec<T>* acc) {
+// acc[v][q] += input(x, v) * weight(tap, v) over the taps of position p + q, for q < count (more may be
+// computed), of kWide vectors side by side. kTaps and kStride: of the axis, with step 1; 0 for any. kInside: as
+// is_inside says.
+template <class T, int kTaps, int kStride, bool kInside, int kWide = 1, int kLong = kTile, class Input,
+          class Weight>
+FASTCONV_INLINE void add_taps(const TapAxis& a, int64_t p, int count, Input input, Weight weight,
+                              Vec<T> (*acc)[kLong]) {
   const int64_t x0 = p * a.stride + a.first;
   const uint64_t end = kInside ? 0 : inputs_end(a, p + count - 1);
   if constexpr (kTaps > 0) {
-    Vec<T> w[kTaps];
+    Vec<T> w[kTaps][kWide];
 #pragma GCC unroll 8
-    for (int k = 0; k < kTaps; ++k) w[k] = weight(k);
+    for (int k = 0; k < kTaps; ++k)
+#pragma GCC unroll 4
+      for (int v = 0; v < kWide; ++v) w[k][v] = weight(k, v);
 #pragma GCC unroll 32
-    for (int i = 0; i < (kTile - 1) * kStride + kTaps; ++i) {
+    for (int i = 0; i < (kLong - 1) * kStride + kTaps; ++i) {
       if (!kInside && uint64_t(x0 + i) >= end) continue;
-      Vec<T> v = input(x0, i);
-      FASTCONV_IN_REGISTER(v);
+#pragma GCC unroll 4
+      for (int v = 0; v < kWide; ++v) {
+        Vec<T> in = input(x0, i, v);
+        FASTCONV_IN_REGISTER(in);
 #pragma GCC unroll 8
-      for (int k = 0; k < kTaps; ++k)
-        if (i >= k && (i - k) % kStride == 0 && (i - k) / kStride < kTile) acc[(i - k) / kStride] += v * w[k];
-    }
-  } else {
-    for (int64_t k = 0; k < a.taps; ++k) {
-      const Vec<T> w = weight(k);
-#pragma GCC unroll 8
-      for (int q = 0; q < kTile; ++q) {
-        const int64_t x = x0 + q * a.stride + k * a.step;
-        if (uint64_t(x) < end) acc[q] += input(x, 0) * w;
+        for (int k = 0; k < kTaps; ++k)
+          if (i >= k && (i - k) % kStride == 0 && (i - k) / kStride < kLong)
+            acc[v][(i - k) / kStride] += in * w[k][v];
       }
     }
+  } else {
+    for (int64_t k = 0; k < a.taps; ++k)
+#pragma GCC unroll 4
+      for (int v = 0; v < kWide; ++v) {
+        const Vec<T> w = weight(k, v);
+#pragma GCC unroll 8
+        for (int q = 0; q < kLong; ++q) {
+          const int64_t x = x0 + q * a.stride + k * a.step;
+          if (uint64_t(x) < end) acc[v][q] += input(x, 0, v) * w;
+        }
+      }
   }
 }
 
@@ -98,7 +109,7 @@ FASTCONV_INLINE void add_products(const TapAxis& a, int64_t p, Input input, cons
 #pragma GCC unroll 32
     for (int i = 0; i < (kCount - 1) * kStride + kTaps; ++i) {
       if (!kInside && uint64_t(x0 + i) >= end) continue;
-      Vec<T> v = input(x0, i);
+      Vec<T> v = input(x0, i, 0);
       FASTCONV_IN_REGISTER(v);
 #pragma GCC unroll 8
       for (int k = 0; k < kTaps; ++k)
@@ -113,7 +124,7 @@ FASTCONV_INLINE void add_products(const TapAxis& a, int64_t p, Input input, cons
 #pragma GCC unroll 8
       for (int q = 0; q < kCount; ++q) {
         const int64_t x = x0 + q * a.stride + k * a.step;
-        if (uint64_t(x) < end) acc += input(x, 0) * grad[q];
+        if (uint64_t(x) < end) acc += input(x, 0, 0) * grad[q];
       }
       store(sums + k * lanes, load(sums + k * lanes) + acc);
     }
