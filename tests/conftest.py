@@ -39,6 +39,11 @@ ON_EMULATOR: tuple[str, ...] = (
     "test_activation::test_gradient_and_output_may_lie_differently",
     "test_activation::test_relu_backward",
     "test_activation::test_relu_of_integers_is_exact",
+    "test_update::test_sgd",
+    "test_update::test_adam",
+    "test_update::test_the_other_rules",
+    "test_update::test_total_norm",
+    "test_update::test_writes_into_any_layout",
 )
 
 

@@ -139,14 +139,14 @@ def steps(ops, rule, names, options, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("rule", RULES)
-def test_the_other_rules(cpu, rule, dtype):
+def test_the_other_rules(backend, rule, dtype):
     names, settings = RULES[rule]
     optional = {"rmsprop_update": 2, "adam_update": 1}.get(rule, 0)
     for given in range(len(names) - optional, len(names) + 1):
         for options in settings:
             if options.get("momentum") and given < len(names):
                 continue
-            got = steps(cpu.ops, rule, names[:given], options, dtype)
+            got = steps(backend.ops, rule, names[:given], options, dtype)
             want = steps(reference, rule, names[:given], options, "float64")
             # Rounding of the gradients to float32 moves Adadelta's first tiny steps most.
             for a, b in zip(got, want, strict=True):

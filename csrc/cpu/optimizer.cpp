@@ -79,31 +79,11 @@ void with_dtype(DType dtype, Body&& body) {
   dtype == DType::float32 ? body(float{}) : body(double{});
 }
 
-// Kingma and Ba (2015), algorithm 1; decoupled weight decay: Loshchilov and Hutter (2019), algorithm 2.
-template <class T>
-AdamCoefficients<T> coefficients_of(const AdamParameters& p) {
-  const double correction1 = 1 - std::pow(p.beta1, double(p.step));
-  const double correction2 = 1 - std::pow(p.beta2, double(p.step));
-  AdamCoefficients<T> c;
-  c.gain1 = T(1 - p.beta1);
-  c.beta2 = T(p.beta2);
-  c.gain2 = T(1 - p.beta2);
-  c.eps = T(p.eps);
-  c.step_size = T(p.lr / correction1);
-  c.root_correction = T(std::sqrt(correction2));
-  c.weight_decay = p.decoupled ? T(0) : T(p.weight_decay);
-  c.keep = p.decoupled ? T(1 - p.lr * p.weight_decay) : T(1);
-  return c;
-}
-
 // You et al. (2020), algorithm 2: the step of each parameter is as long as the parameter, times lr. Two passes:
 // the moments and norms, then the step, for which the direction is computed again rather than kept.
 template <class T>
 void lamb(const LambParameters& p, const Updates& updates) {
-  const double correction1 = 1 - std::pow(p.beta1, double(p.step));
-  const double correction2 = 1 - std::pow(p.beta2, double(p.step));
-  const LambCoefficients<T> c = {T(1 - p.beta1),    T(p.beta2),     T(1 - p.beta2),           T(p.eps),
-                                 T(p.weight_decay), T(correction1), T(std::sqrt(correction2))};
+  const auto c = coefficients_of<T>(p);
   const auto& table = kernels<T>().optimizer;
   const Parts pieces = parts_of(updates);
   std::vector<double> sums(2 * pieces.parts.size());
@@ -146,9 +126,7 @@ DType dtype_of(const Updates& updates) {
 void sgd_update(const SgdParameters& p, const Updates& updates) {
   with_dtype(dtype_of(updates), [&](auto zero) {
     using T = decltype(zero);
-    run<T>(updates, kernels<T>().optimizer.sgd,
-           SgdCoefficients<T>{T(p.lr), T(p.momentum), T(1 - p.dampening), T(p.weight_decay), p.nesterov,
-                              p.first_step});
+    run<T>(updates, kernels<T>().optimizer.sgd, coefficients_of<T>(p));
   });
 }
 
@@ -162,26 +140,21 @@ void adam_update(const AdamParameters& p, const Updates& updates) {
 void adagrad_update(const AdagradParameters& p, const Updates& updates) {
   with_dtype(dtype_of(updates), [&](auto zero) {
     using T = decltype(zero);
-    run<T>(
-        updates, kernels<T>().optimizer.adagrad,
-        AdagradCoefficients<T>{T(p.lr / (1 + double(p.step - 1) * p.lr_decay)), T(p.eps), T(p.weight_decay)});
+    run<T>(updates, kernels<T>().optimizer.adagrad, coefficients_of<T>(p));
   });
 }
 
 void adadelta_update(const AdadeltaParameters& p, const Updates& updates) {
   with_dtype(dtype_of(updates), [&](auto zero) {
     using T = decltype(zero);
-    run<T>(updates, kernels<T>().optimizer.adadelta,
-           AdadeltaCoefficients<T>{T(p.lr), T(p.rho), T(1 - p.rho), T(p.eps), T(p.weight_decay)});
+    run<T>(updates, kernels<T>().optimizer.adadelta, coefficients_of<T>(p));
   });
 }
 
 void rmsprop_update(const RmspropParameters& p, const Updates& updates) {
   with_dtype(dtype_of(updates), [&](auto zero) {
     using T = decltype(zero);
-    run<T>(updates, kernels<T>().optimizer.rmsprop,
-           RmspropCoefficients<T>{T(p.lr), T(p.alpha), T(1 - p.alpha), T(p.eps), T(p.weight_decay),
-                                  T(p.momentum)});
+    run<T>(updates, kernels<T>().optimizer.rmsprop, coefficients_of<T>(p));
   });
 }
 

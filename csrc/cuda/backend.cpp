@@ -1,6 +1,7 @@
 #include "core/backend.hpp"
 
 #include "activation.hpp"
+#include "optimizer.hpp"
 
 namespace fastconv {
 
@@ -11,6 +12,13 @@ const Backend* cuda_backend() {
     made.name = "cuda";
     made.activation = cuda::activation;
     made.activation_backward = cuda::activation_backward;
+    made.sgd_update = cuda::sgd_update;
+    made.adam_update = cuda::adam_update;
+    made.adagrad_update = cuda::adagrad_update;
+    made.adadelta_update = cuda::adadelta_update;
+    made.rmsprop_update = cuda::rmsprop_update;
+    made.lamb_update = cuda::lamb_update;
+    made.total_norm = cuda::total_norm;
     return made;
   }();
   return &backend;

@@ -72,6 +72,8 @@ class EmulatedOps:
 
 
 def _send(value: Any, sent: list[tuple[np.ndarray, Any]]) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(_send(x, sent) for x in value)
     if not isinstance(value, np.ndarray):
         return value
     sent.append((value, cupy_stand_in.asarray(value)))

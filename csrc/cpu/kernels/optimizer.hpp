@@ -4,41 +4,9 @@
 
 #include <cstdint>
 
+#include "../../core/update_rules.hpp"
+
 namespace fastconv::cpu {
-
-template <class T>
-struct SgdCoefficients {
-  T lr, momentum, gain, weight_decay;   // gain = 1 - dampening
-  bool nesterov, first_step;
-};
-
-template <class T>
-struct AdamCoefficients {
-  T gain1, beta2, gain2, eps;     // gain = 1 - beta
-  T step_size, root_correction;   // lr / (1 - beta1^t), sqrt(1 - beta2^t)
-  T weight_decay, keep;           // added to the gradient; factor of the parameter (1: none)
-};
-
-template <class T>
-struct AdagradCoefficients {
-  T lr, eps, weight_decay;   // lr of this step
-};
-
-template <class T>
-struct AdadeltaCoefficients {
-  T lr, rho, gain, eps, weight_decay;   // gain = 1 - rho
-};
-
-template <class T>
-struct RmspropCoefficients {
-  T lr, alpha, gain, eps, weight_decay, momentum;   // gain = 1 - alpha
-};
-
-template <class T>
-struct LambCoefficients {
-  T gain1, beta2, gain2, eps, weight_decay;
-  T correction1, root_correction;   // 1 - beta1^t, sqrt(1 - beta2^t)
-};
 
 template <class T, class Coefficients>
 using UpdateKernel = void (*)(const Coefficients&, T* parameter, const T* grad, T* const* state, int64_t n);
