@@ -62,6 +62,54 @@ def test_activation(name, dtype, offset, order):
         assert (np.abs(dx - expected) <= unit * np.abs(expected) + denormal + cancelled).all()
 
 
+UPDATES = {
+    "sgd_update": (("momentum_buffers",), {"momentum": 0.9, "weight_decay": 0.1}),
+    "adam_update": (("exp_avgs", "exp_avg_sqs", "max_exp_avg_sqs"), {"step": 1}),
+    "adagrad_update": (("state_sums",), {"step": 1}),
+    "adadelta_update": (("square_avgs", "acc_deltas"), {}),
+    "rmsprop_update": (("square_avgs", "grad_avgs", "momentum_buffers"), {"momentum": 0.9}),
+    "lamb_update": (("exp_avgs", "exp_avg_sqs"), {"step": 1, "weight_decay": 0.1}),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rule", UPDATES)
+def test_updates_of_more_arrays_than_a_launch_takes(rule, dtype, order):
+    """70 arrays, one of several chunks, empty ones among them; all rounded once."""
+    emulated.library().emulator_set_order(ORDERS[order], 5)
+    kind, unit = dtype_of(dtype), unit_of(dtype)
+    names, options = UPDATES[rule]
+    shapes = [(i % 5, i) for i in range(69)] + [(9001,)]
+    draw = lambda seed: [normal(s, seed, "float64").astype(kind) for s in shapes]  # noqa: E731
+    parameters, grads = draw(1), draw(2)
+    there = {"parameters": parameters, "grads": grads, **{name: draw(3) for name in names}}
+    for name in names:
+        there[name] = [np.abs(array) for array in there[name]]
+    wide = {name: [a.astype(np.float64) for a in arrays] for name, arrays in there.items()}
+    if "grad_avgs" in there:  # the variance is not negative
+        wide["square_avgs"] = [a + 25 for a in wide["square_avgs"]]
+        there["square_avgs"] = [a.astype(kind) for a in wide["square_avgs"]]
+        wide["square_avgs"] = [a.astype(np.float64) for a in there["square_avgs"]]
+    sent = {name: [cupy.asarray(a) for a in arrays] for name, arrays in there.items()}
+    getattr(ops, rule)(**sent, lr=0.1, **options)
+    getattr(reference, rule)(**wide, lr=0.1, **options)
+    for name, arrays in sent.items():
+        for got, want in zip(arrays, wide[name], strict=True):
+            bound = 4 * unit * (np.abs(want) + 1)
+            assert (np.abs(got.get().astype(np.float64) - want) <= bound).all(), name
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_total_norm(dtype):
+    kind = dtype_of(dtype)
+    arrays = [normal((i, 700), i, "float64").astype(kind) for i in range(70)]
+    norm = ops.total_norm([cupy.asarray(a) for a in arrays])
+    assert norm.dtype == kind
+    exact = np.sqrt(sum(np.sum(np.square(a.astype(np.float64))) for a in arrays))
+    assert abs(float(norm.get()) - exact) <= 2 * unit_of(dtype) * exact
+
+
 def library_kernels() -> set[str]:
     """The kernels that the emulator's library holds, each with its template arguments."""
     names = ["nm", "--demangle", "--defined-only", str(emulated.library()._name)]

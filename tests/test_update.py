@@ -168,9 +168,7 @@ def test_what_lists_are_refused():
         ops.sgd_update(a, [b], lr=0.1)
     with pytest.raises(ValueError, match=r"^sgd_update: grads has 2 arrays but parameters has 1"):
         ops.sgd_update([a], [b, c], lr=0.1)
-    with pytest.raises(
-        ValueError, match=r"^sgd_update: .*must share one dtype and device"
-    ):
+    with pytest.raises(ValueError, match=r"^sgd_update: .*must share one dtype and device"):
         ops.sgd_update([a, np.zeros(4)], [b, np.zeros(4)], lr=0.1)
     with pytest.raises(ValueError, match=r"^sgd_update: parameters overlaps parameters"):
         ops.sgd_update([a, a], [b, c], lr=0.1)
