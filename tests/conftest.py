@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, settings
 # Before NumPy loads: the reference's BLAS would spin on the cores that the kernels' threads need.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+from emulator import cupy_stand_in
 from emulator.backend import EmulatedOps
 
 import fastconv
@@ -82,6 +84,21 @@ def poisoned_memory() -> Iterator[None]:
     _core.memory_set_poison(True)
     yield
     _core.memory_set_poison(False)
+
+
+@pytest.fixture(autouse=True)
+def no_cuda_between_tests() -> Iterator[None]:
+    """What a test registered for CUDA arrays ends with it."""
+    yield
+    _core.register_cuda_backend(None)
+
+
+@pytest.fixture
+def cuda_by_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA arrays without a device: the stand-in is CuPy, the CPU's kernels compute."""
+    monkeypatch.setitem(sys.modules, "cupy", cupy_stand_in)
+    _core.register_cuda_backend(_core.cpu_backend())
+    cupy_stand_in.calls.clear()
 
 
 @pytest.fixture

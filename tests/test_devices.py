@@ -7,7 +7,6 @@ backend and back. The kernels of CUDA run on the emulator (conftest's ``backend`
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -21,11 +20,7 @@ W = exact_integers((4, 3, 3, 3), 1)
 G = exact_integers((2, 4, 6, 6), 1)
 
 
-@pytest.fixture(autouse=True)
-def cpu_kernels_for_cuda() -> Iterator[None]:
-    _core.register_cuda_backend(_core.cpu_backend())
-    yield
-    _core.register_cuda_backend(None)
+pytestmark = pytest.mark.usefixtures("cuda_by_cpu")
 
 
 def on_device(*arrays):
@@ -56,7 +51,7 @@ def test_dense_arrays_are_neither_copied_nor_waited_for():
     ops.conv2d_backward_input(g, w, X.shape)
     ops.conv2d_backward_weight(g, x, W.shape)
     ops.softmax(x)
-    ops.sgd_update(w, w.copy(), lr=0.5)
+    ops.sgd_update([w], [w.copy()], lr=0.5)
     del cupy.calls["copy"]  # the one above
     assert cupy.calls == {"empty": 5}
 
@@ -100,11 +95,11 @@ def test_out_is_written_and_returned():
 
 def test_updates_reach_the_callers_array_whatever_its_strides():
     p = on_device(np.zeros((4, 6), np.float32))
-    ops.sgd_update(p[:, ::2], cupy.asarray(np.ones((4, 3), np.float32)), lr=0.5)
+    ops.sgd_update([p[:, ::2]], [cupy.asarray(np.ones((4, 3), np.float32))], lr=0.5)
     np.testing.assert_array_equal(p.get(), np.tile(np.float32([-0.5, 0]), (4, 3)))
 
 
-def test_arrays_of_other_libraries_come_through_dlpack(monkeypatch):
+def test_arrays_of_other_libraries_come_through_dlpack():
     class Lender:
         def __init__(self, array):
             self.array = array
@@ -116,7 +111,6 @@ def test_arrays_of_other_libraries_come_through_dlpack(monkeypatch):
         def __dlpack_device__(self):
             return (2, 0)
 
-    monkeypatch.setitem(sys.modules, "cupy", cupy)
     x, w = on_device(X, W)
     y = ops.conv2d(Lender(x), Lender(w))
     assert type(y) is cupy.ndarray and cupy.calls == {"empty": 1}
@@ -133,7 +127,10 @@ MIXED = [
         lambda: ops.cross_entropy(np.ones((2, 3), "f4"), target),
         "cross_entropy: target is on cuda:0 but logits is on cpu",
     ),
-    (lambda: ops.sgd_update(w, W, lr=1.0), "sgd_update: grad is on cpu but parameter is on cuda:0"),
+    (
+        lambda: ops.sgd_update([w], [W], lr=1.0),
+        "sgd_update: grads is on cpu but parameters is on cuda:0",
+    ),
     (lambda: _core.probe_read(x), "probe_read: x is on cuda:0, expected cpu"),
     (lambda: ops.conv2d(x, w.astype("f8")), "conv2d: weight is float64 but x is float32"),
     (

@@ -58,7 +58,7 @@ def test_other_dtypes_are_refused(dtype):
 
 
 def test_what_is_no_array_is_refused():
-    with pytest.raises(TypeError, match="expected a NumPy array, got list"):
+    with pytest.raises(TypeError, match="expected a NumPy or CuPy array, got list"):
         fc.Tensor([1.0])
     with pytest.raises(TypeError, match="already a Tensor"):
         fc.tensor(fc.zeros(1))

@@ -38,17 +38,8 @@ py::tuple to_tuple(const Shape& shape) {
   return tuple;
 }
 
-}   // namespace
-
-CudaLibrary::CudaLibrary(const py::module_& module)
-    : empty_(module.attr("empty")),
-      from_dlpack_(module.attr("from_dlpack")),
-      current_stream_(module.attr("cuda").attr("get_current_stream")),
-      current_device_(module.attr("cuda").attr("runtime").attr("getDevice")),
-      device_(module.attr("cuda").attr("Device")) {}
-
-const CudaLibrary* CudaLibrary::of(const py::handle& object) {
-  PyTypeObject* const type = Py_TYPE(object.ptr());
+// The library whose array type this is, or a base of it.
+const CudaLibrary* library_of(PyTypeObject* type) {
   const auto found = known().find(type);
   if (found != known().end()) return found->second;
   const py::object bases = py::reinterpret_borrow<py::object>(type->tp_mro);
@@ -61,17 +52,29 @@ const CudaLibrary* CudaLibrary::of(const py::handle& object) {
   return nullptr;
 }
 
+}   // namespace
+
+CudaLibrary::CudaLibrary(const py::module_& module)
+    : empty_(module.attr("empty")),
+      from_dlpack_(module.attr("from_dlpack")),
+      current_stream_(module.attr("cuda").attr("get_current_stream")),
+      current_device_(module.attr("cuda").attr("runtime").attr("getDevice")),
+      device_(module.attr("cuda").attr("Device")) {}
+
+const CudaLibrary* CudaLibrary::of(const py::handle& object) { return library_of(Py_TYPE(object.ptr())); }
+
 const CudaLibrary& CudaLibrary::cupy() {
-  static const CudaLibrary* library = nullptr;
-  if (library != nullptr) return *library;
   try {
-    library = new CudaLibrary(py::module_::import("cupy"));
+    const py::object type = py::module_::import("cupy").attr("ndarray");
+    const CudaLibrary* library = library_of(reinterpret_cast<PyTypeObject*>(type.ptr()));
+    if (library == nullptr) throw std::runtime_error("the module cupy is not CuPy");
+    return *library;
   } catch (py::error_already_set& error) {
     if (!error.matches(PyExc_ImportError)) throw;
-    throw std::runtime_error("arrays on a CUDA device are read through CuPy, which cannot be imported: " +
-                             std::string(py::str(error.value())));
+    throw std::runtime_error(
+        "arrays of a CUDA device are CuPy's, which cannot be imported (pip install 'fastconv[cuda]'): " +
+        std::string(py::str(error.value())));
   }
-  return *library;
 }
 
 Device CudaLibrary::device_of(const py::handle& array) const {

@@ -67,9 +67,8 @@ class Lists {
   const InPlace& parameter(const py::object& array) {
     const InPlace& made = changed_.emplace_back(Argument{op_, "parameters"}, array);
     const View &first = changed_.front().view(), &other = made.view();
-    require(other.dtype == first.dtype && other.device.type == first.device.type &&
-                other.device.index == first.device.index,
-            op_, "parameters must share one dtype and device");
+    require(other.dtype == first.dtype && other.device.same_place(first.device), op_,
+            "parameters must share one dtype and device");
     return made;
   }
   // Nothing that is changed may lie over anything else.

@@ -20,6 +20,7 @@ from fastconv.config import (
     show_config,
     threads,
 )
+from fastconv.devices import Device, device
 from fastconv.files import FileFormatError, load_weights, save_weights
 from fastconv.random import manual_seed
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from fastconv import data, models, reference, testing, train
 
 __all__ = [
+    "Device",
     "FileFormatError",
     "Tensor",
     "__version__",
@@ -34,6 +36,7 @@ __all__ = [
     "arange",
     "cat",
     "data",
+    "device",
     "enable_grad",
     "get_num_threads",
     "is_grad_enabled",

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any, Union
 
 import numpy as np
 
+from fastconv.devices import to_host
+
 if TYPE_CHECKING:
     from fastconv.nn import Module
 
@@ -111,13 +113,16 @@ def save_safetensors(
 ) -> None:
     """Write named arrays as one safetensors file, atomically; equal contents give equal bytes.
 
+    Arrays of a CUDA device are written as those of the CPU, and read as such.
     `metadata` maps text to text. A checksum of the data is added to it under "crc32", so that
     `load_safetensors` also notices flipped bits that leave the header intact.
     """
     from safetensors.numpy import save
 
     # The library writes a strided array's memory as it lies: only contiguous ones come out right.
-    contiguous = {name: np.require(array, requirements="C") for name, array in arrays.items()}
+    contiguous = {
+        name: np.require(to_host(array), requirements="C") for name, array in arrays.items()
+    }
     blob = memoryview(save(contiguous))
     start = 8 + int.from_bytes(blob[:8], "little")
     data = blob[start:]
@@ -162,7 +167,7 @@ def save_weights(model: Module, file: PathLike) -> None:
 
     The same network in PyTorch loads it with `load_state_dict(safetensors.torch.load_file(file))`.
     """
-    state = {name: np.asarray(array_of(value)) for name, value in model.state_dict().items()}
+    state = {name: array_of(value) for name, value in model.state_dict().items()}
     save_safetensors(file, state, {"format": "np"})
 
 

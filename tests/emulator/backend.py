@@ -66,7 +66,7 @@ class EmulatedOps:
             result = function(*there, **{key: _send(x, sent) for key, x in keywords.items()})
             for host, device in sent:
                 if host.flags.writeable:
-                    host[...] = device.get()
+                    host[...] = cupy_stand_in.on_host(device)
             return _fetch(result, sent)
 
         return run
@@ -77,7 +77,7 @@ def _send(value: Any, sent: list[tuple[np.ndarray, Any]]) -> Any:
         return type(value)(_send(x, sent) for x in value)
     if not isinstance(value, np.ndarray):
         return value
-    sent.append((value, cupy_stand_in.asarray(value)))
+    sent.append((value, cupy_stand_in.on_device(value)))
     return sent[-1][1]
 
 
@@ -87,4 +87,4 @@ def _fetch(result: Any, sent: list[tuple[np.ndarray, Any]]) -> Any:
     for host, device in sent:
         if result is device:
             return host
-    return result.get() if isinstance(result, cupy_stand_in.ndarray) else result
+    return cupy_stand_in.on_host(result) if cupy_stand_in.is_array(result) else result

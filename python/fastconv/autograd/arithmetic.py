@@ -16,6 +16,7 @@ from fastconv.autograd.engine import recording
 from fastconv.autograd.product import product, product_backward_first, product_backward_second
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.autograd.variable import FLOATING
+from fastconv.devices import is_array
 
 
 def add(a: Any, b: Any) -> Tensor:
@@ -129,7 +130,7 @@ def _square(x: Any, _: Any) -> Any:
 
 def _power_slope(x: Any, y: Any) -> Any:
     one = y.dtype.type(1)
-    if np.ndim(y) == 0:
+    if isinstance(y, np.generic):
         return np.zeros_like(x) if y == 0 else y * np.power(x, y - one)
     return np.where(y == 0, y.dtype.type(0), y * np.power(x, y - one))
 
@@ -183,7 +184,7 @@ def _keep(*candidates: tuple[str, Any, bool]) -> list[tuple[str, Any]]:
 
 def compare(operation: str, function: Callable[..., Any], a: Tensor, b: Any) -> Any:
     """An elementwise comparison: a bool tensor, never recorded."""
-    if not isinstance(b, (Tensor, np.ndarray, *NUMBERS)):
+    if not isinstance(b, (Tensor, *NUMBERS)) and not is_array(b):
         return NotImplemented
     x, y = operands(operation, a, b)
     return Tensor(apply(operation, function, x, y))

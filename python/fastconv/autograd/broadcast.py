@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastconv.autograd.variable import FLOATING, Variable
+from fastconv.devices import check_same, is_array
 
 NUMBERS = (bool, int, float, np.bool_, np.number)
 
@@ -21,10 +22,11 @@ def operands(operation: str, a: Any, b: Any) -> tuple[Any, Any]:
     if isinstance(x, NUMBERS):
         return _number(operation, x, y.dtype), y
     for z in (x, y):
-        if not isinstance(z, np.ndarray):
+        if not is_array(z):
             raise TypeError(
                 f"{operation}: expected a Tensor, an array or a number, got {type(z).__name__}"
             )
+    check_same(operation, "one operand", x, "the other", y)
     if x.dtype != y.dtype:
         raise TypeError(
             f"{operation}: {x.dtype} (shape {x.shape}) and {y.dtype} (shape {y.shape}) do not "

@@ -1,10 +1,16 @@
-"""How a tensor is seen from Python and NumPy: shape, numbers, arrays, text."""
+"""How a tensor is seen from Python and NumPy, and as what else: shape, numbers, arrays, text, dtype
+and device."""
 
 from __future__ import annotations
 
-from typing import Any
+import builtins
+from typing import Any, TypeVar
 
 import numpy as np
+
+from fastconv.devices import CPU, Device, destination, device_of, to_host
+
+V = TypeVar("V", bound="Viewable")
 
 
 class Viewable:
@@ -31,6 +37,11 @@ class Viewable:
     def dtype(self) -> np.dtype:
         return self._data.dtype
 
+    @property
+    def device(self) -> Device:
+        """Where the array lies: ``device.type`` is "cpu" or "cuda"."""
+        return device_of(self._data)
+
     def size(self, dim: int | None = None) -> Any:
         """The shape, or one of its entries."""
         return self._data.shape if dim is None else self._data.shape[dim]
@@ -44,11 +55,18 @@ class Viewable:
         return int(self._data.size)
 
     def numpy(self) -> Any:
-        """The array, shared with the tensor; RuntimeError if the tensor requires grad."""
+        """The array, shared with the tensor; RuntimeError if the tensor requires grad, TypeError
+        if it is on a CUDA device."""
+        array = self._unrecorded("numpy")
+        if self.device != CPU:
+            raise TypeError(f"numpy: the tensor is on {self.device}; use .cpu() first")
+        return array
+
+    def _unrecorded(self, operation: str) -> Any:
         if self._requires_grad:
             raise RuntimeError(
-                "numpy: the tensor requires grad and NumPy records nothing; "
-                "use .detach().numpy(), or .data for the array itself"
+                f"{operation}: the tensor requires grad and NumPy records nothing; "
+                f"use .detach().{operation}(), or .data for the array itself"
             )
         return self._data
 
@@ -62,6 +80,42 @@ class Viewable:
         """Nested lists of Python numbers."""
         return self._data.tolist()
 
+    def to(self: V, *target: Any, dtype: Any = None, device: Any = None) -> V:
+        """The values on a device, as a dtype, or both: ``x.to("cuda")``, ``x.to("cuda", dtype)``.
+
+        The tensor itself where nothing changes. The gradient flows back through copies between
+        devices and between floating dtypes. RuntimeError where there is no such device.
+        """
+        where, kind = destination("to", target, device, dtype)
+        out = self if where is None else self._move(where)
+        return out if kind is None else out._cast(kind)
+
+    def cpu(self: V) -> V:
+        """The values on the CPU."""
+        return self._move(CPU)
+
+    def cuda(self: V, index: int = 0) -> V:
+        """The values on a CUDA device."""
+        return self._move(Device("cuda", index))
+
+    def float(self: V) -> V:
+        """The values as float32."""
+        return self._cast(np.float32)
+
+    def double(self: V) -> V:
+        """The values as float64."""
+        return self._cast(np.float64)
+
+    def long(self: V) -> V:
+        """The values as int64."""
+        return self._cast(np.int64)
+
+    def _cast(self: V, dtype: Any) -> V:
+        raise NotImplementedError
+
+    def _move(self: V, where: Device) -> V:
+        raise NotImplementedError
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
         array = self.numpy()
         if dtype is not None and array.dtype != dtype:
@@ -71,7 +125,7 @@ class Viewable:
         return array.copy() if copy else array
 
     def __dlpack__(self, **options: Any) -> Any:
-        return self.numpy().__dlpack__(**options)
+        return self._unrecorded("__dlpack__").__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return self._data.__dlpack_device__()
@@ -84,8 +138,8 @@ class Viewable:
     def __bool__(self) -> bool:
         return bool(self.item())
 
-    def __float__(self) -> float:
-        return float(self.item())
+    def __float__(self) -> builtins.float:
+        return builtins.float(self.item())
 
     def __int__(self) -> int:
         return int(self.item())
@@ -100,9 +154,12 @@ class Viewable:
 
     def __repr__(self) -> str:
         prefix = "tensor("
-        text = np.array2string(self._data, separator=", ", precision=4, prefix=prefix)
+        values = to_host(self._data)
+        text = np.array2string(values, separator=", ", precision=4, prefix=prefix)
         if self._data.dtype not in (np.dtype("float32"), np.dtype("int64"), np.dtype("bool")):
             text += f", dtype={self._data.dtype}"
+        if self.device != CPU:
+            text += f", device='{self.device}'"
         if self._node is not None:
             text += f", grad_fn={self._node!r}"
         elif self._requires_grad:

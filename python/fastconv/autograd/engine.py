@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from types import TracebackType
 from typing import Any, TypeVar
 
-import numpy as np
+from fastconv.devices import is_array
 
 F = TypeVar("F", bound=Callable[..., Any])
 Backward = Callable[[Any], "Sequence[Any]"]
@@ -193,4 +193,4 @@ def backpropagate(root: Node, gradient: Any, retain_graph: bool = False) -> None
 
 def _owns(value: Any) -> bool:
     """Whether nobody else can see this array: it is not a view of another one."""
-    return not isinstance(value.base, np.ndarray)
+    return not is_array(value.base)

@@ -75,7 +75,7 @@ def assign(x: Tensor, operation: str, index: Any, value: Any) -> Tensor:
     try:
         data[plain] = source
     except ValueError as error:
-        if not data.flags.writeable:
+        if not getattr(data.flags, "writeable", True):
             raise
         raise ValueError(
             f"{operation}: values of shape {source.shape} do not fit into the chosen part of "

@@ -51,5 +51,5 @@ def _each(kernel: Callable[[Any, Any], Any], x: Any, y: Any) -> Any:
     results = [kernel(xs[i], ys[i]) for i in np.ndindex(leading)]
     if results:
         return np.stack(results).reshape(*leading, *results[0].shape)
-    last = kernel(np.empty(x.shape[-2:], x.dtype), np.empty(y.shape[-2:], y.dtype)).shape
-    return np.empty((*leading, *last), x.dtype)
+    last = kernel(np.empty_like(x, shape=x.shape[-2:]), np.empty_like(y, shape=y.shape[-2:])).shape
+    return np.empty_like(x, shape=(*leading, *last))

@@ -89,7 +89,7 @@ def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
         return _max_of_all(x)
     axis = _one_axis("max", dim, data.shape)
     if data.ndim == 0:
-        return MaxResult(x.clone(), Tensor(np.zeros((), np.int64)))
+        return MaxResult(x.clone(), Tensor(np.zeros_like(data, np.int64)))
     index = np.expand_dims(np.argmax(data, axis=axis), axis)
     values = np.take_along_axis(data, index, axis)
     place = index if keepdim else index.squeeze(axis)
@@ -99,7 +99,7 @@ def max(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Any:
     shape, index = data.shape, index.copy()
 
     def backward(grad: Any) -> Any:
-        dx = np.zeros(shape, grad.dtype)
+        dx = np.zeros_like(grad, order="C", shape=shape)
         np.put_along_axis(dx, index, grad.reshape(index.shape), axis)
         return (dx,)
 
@@ -113,8 +113,8 @@ def _max_of_all(x: Tensor) -> Tensor:
         return Tensor(out)
 
     def backward(grad: Any) -> Any:
-        where = np.isnan(data) if np.isnan(out) else data == out
-        return (where * (grad / data.dtype.type(np.count_nonzero(where))),)
+        where = (data == out) | np.isnan(data)  # no cell equals a maximum that is NaN
+        return (where * (grad / np.sum(where).astype(data.dtype)),)
 
     return record("max", out, (x,), backward, [("input", x)])
 
@@ -125,10 +125,10 @@ def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
     if data.size == 0:
         raise ValueError(f"argmax: a tensor of shape {data.shape} has no maximum")
     if dim is None:
-        return Tensor(np.asarray(np.argmax(data)).reshape((1,) * data.ndim if keepdim else ()))
+        return Tensor(np.argmax(data).reshape((1,) * data.ndim if keepdim else ()))
     axis = _one_axis("argmax", dim, data.shape)
     if data.ndim == 0:
-        return Tensor(np.zeros((), np.int64))
+        return Tensor(np.zeros_like(data, np.int64))
     return Tensor(np.argmax(data, axis=axis, keepdims=keepdim))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, alias, record
 from fastconv.autograd.variable import FLOATING, SUPPORTED
+from fastconv.devices import CPU, Device, check_same, device_of, is_array, to_device, to_host
 
 
 def arguments(values: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -51,7 +52,9 @@ def _stride_order(data: Any) -> tuple[int, ...]:
 def _laid_out(grad: Any, order: tuple[int, ...]) -> Any:
     """The gradient in the memory order of its variable, so that a chain of channels-last kernels
     gets channels-last gradients too."""
-    return np.ascontiguousarray(grad.transpose(order)).transpose(np.argsort(order))
+    turned = grad.transpose(order)
+    turned = turned if turned.flags.c_contiguous else turned.copy()
+    return turned.transpose([order.index(i) for i in range(len(order))])
 
 
 def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
@@ -125,16 +128,26 @@ def getitem(x: Tensor, index: Any) -> Tensor:
     shape = data.shape
 
     def backward(grad: Any) -> Any:
-        dx = np.zeros(shape, grad.dtype)
         if basic:
+            dx = np.zeros_like(grad, order="C", shape=shape)
             dx[plain] = grad
-        else:
-            np.add.at(dx, plain, grad)  # an element chosen twice gets both gradients
-        return (dx,)
+            return (dx,)
+        return (_scattered(grad, plain, shape),)
 
     kept = [("index", tensor) for tensor in tensors]
     result = record("index", out, (x,), backward, kept)
     return alias(result, x) if basic else result
+
+
+def _scattered(grad: Any, index: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+    """Zeros with ``grad`` added at ``index``, where an element may be chosen twice.
+
+    Of CUDA arrays too on the host: in the order of the index, where CuPy would add atomically.
+    """
+    dx = np.zeros(shape, grad.dtype)
+    parts = tuple([to_host(part) if is_array(part) else part for part in index])
+    np.add.at(dx, parts, to_host(grad))
+    return to_device(dx, device_of(grad))
 
 
 def clone(x: Tensor) -> Tensor:
@@ -148,8 +161,8 @@ def clone(x: Tensor) -> Tensor:
 def cast(x: Tensor, dtype: Any) -> Tensor:
     """The values as another dtype; the tensor itself where it has that dtype."""
     old, new = x._data.dtype, np.dtype(dtype)
-    if new not in SUPPORTED:
-        raise TypeError(f"to: dtype {new} is not supported")
+    if new not in SUPPORTED and (new not in FLOATING or x.device == CPU):
+        raise TypeError(f"to: dtype {new} is not supported on {x.device}")
     if new == old:
         return x
     with np.errstate(all="ignore"):
@@ -157,6 +170,17 @@ def cast(x: Tensor, dtype: Any) -> Tensor:
     if new not in FLOATING or recording(x) is None:
         return Tensor(out)
     return record("to", out, (x,), lambda grad: (grad.astype(old),))
+
+
+def move(x: Tensor, where: Device) -> Tensor:
+    """The values on a device; the tensor itself where it is there."""
+    here = x.device
+    if here == where:
+        return x
+    out = to_device(x._data, where)
+    if recording(x) is None:
+        return Tensor(out)
+    return record("to", out, (x,), lambda grad: (to_device(grad, here),))
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
@@ -174,6 +198,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
         raise ValueError(f"cat: dim {dim} is out of range for shape {shape}")
     axis = dim % len(shape)
     for array in arrays:
+        check_same("cat", "one tensor", array, "the first", first)
         if array.dtype != first.dtype:
             raise TypeError(f"cat: {first.dtype} and {array.dtype} do not mix (shapes {shapes})")
         other = array.shape
@@ -183,7 +208,7 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor:
     needs = recording(*tensors)
     if needs is None:
         return Tensor(out)
-    ends = np.cumsum([s[axis] for s in shapes])[:-1]
+    ends = np.cumsum([s[axis] for s in shapes])[:-1].tolist()
 
     def backward(grad: Any) -> Any:
         parts = np.split(grad, ends, axis=axis)

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastconv.autograd.engine import Backward, Node
 from fastconv.autograd.variable import Variable
+from fastconv.devices import Device
 
 
 class Tensor(Variable):
@@ -33,21 +34,11 @@ class Tensor(Variable):
         """A copy with its own memory; the gradient flows back to this tensor."""
         return _shaping.clone(self)
 
-    def to(self, dtype: Any) -> Tensor:
-        """The values as another dtype; between float32 and float64 the gradient flows back."""
+    def _cast(self, dtype: Any) -> Tensor:
         return _shaping.cast(self, dtype)
 
-    def float(self) -> Tensor:
-        """The values as float32."""
-        return _shaping.cast(self, np.float32)
-
-    def double(self) -> Tensor:
-        """The values as float64."""
-        return _shaping.cast(self, np.float64)
-
-    def long(self) -> Tensor:
-        """The values as int64."""
-        return _shaping.cast(self, np.int64)
+    def _move(self, where: Device) -> Tensor:
+        return _shaping.move(self, where)
 
     def view(self, *shape: Any) -> Tensor:
         """The elements in logical (row-major) order under another shape; one entry may be -1.

@@ -8,13 +8,25 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from fastconv import devices
 from fastconv.autograd.conversion import Viewable
 from fastconv.autograd.engine import Node, Version, backpropagate
 
 T = TypeVar("T", bound="Variable")
 
-FLOATING = frozenset(np.dtype(name) for name in ("float32", "float64"))
-SUPPORTED = FLOATING | frozenset(
+_FULL = frozenset(np.dtype(name) for name in ("float32", "float64"))
+_HALF = ("float16", "bfloat16")
+
+
+class _Floating:
+    """The dtypes of numbers with gradients; those of 16 bits are of CUDA devices alone."""
+
+    def __contains__(self, dtype: np.dtype) -> bool:
+        return dtype in _FULL or dtype.name in _HALF
+
+
+FLOATING = _Floating()
+SUPPORTED = _FULL | frozenset(
     np.dtype(name)
     for name in (
         *("bool", "int8", "int16", "int32", "int64"),
@@ -70,7 +82,7 @@ class Variable(Viewable):
 
     @property
     def requires_grad(self) -> bool:
-        """Whether operations on this tensor are recorded. Only float32 and float64 may say so."""
+        """Whether operations on this tensor are recorded. Only floating dtypes may say so."""
         return self._requires_grad
 
     @requires_grad.setter
@@ -127,7 +139,8 @@ class Variable(Viewable):
                 )
             gradient = np.ones_like(self._data)
         else:
-            gradient = gradient._data if isinstance(gradient, Variable) else np.asarray(gradient)
+            gradient = gradient._data if isinstance(gradient, Variable) else gradient
+            gradient = gradient if devices.is_array(gradient) else np.asarray(gradient)
             _match("backward", gradient, self._data)
         if self._node is None:
             self._accumulate(gradient, fresh=False)
@@ -142,7 +155,7 @@ class Variable(Viewable):
                 f"backward: a gradient of shape {value.shape} for a tensor of {self._data.shape}"
             )
         if self._grad is None:
-            self._grad = self._plain(value if fresh else np.array(value))
+            self._grad = self._plain(value if fresh else value.copy(order="K"))
         else:
             self._grad._data += value
             self._grad._version.count += 1
@@ -167,12 +180,15 @@ class Variable(Viewable):
 
 def _checked(data: Any) -> Any:
     if type(data) is not np.ndarray:
-        if not isinstance(data, (np.ndarray, np.generic)):
+        if isinstance(data, np.generic):
+            data = np.asarray(data)
+        elif not devices.is_array(data):
             raise TypeError(
-                f"Tensor: expected a NumPy array, got {type(data).__name__}; "
+                f"Tensor: expected a NumPy or CuPy array, got {type(data).__name__}; "
                 "fastconv.tensor() takes lists and numbers"
             )
-        data = np.asarray(data)
+        elif not isinstance(data, np.ndarray) and data.dtype in FLOATING:
+            return data
     if data.dtype not in SUPPORTED:
         raise TypeError(
             f"Tensor: dtype {data.dtype.str} is not supported "
@@ -182,6 +198,7 @@ def _checked(data: Any) -> Any:
 
 
 def _match(operation: str, gradient: Any, data: Any) -> None:
+    devices.check_same(operation, "gradient", gradient, "tensor", data)
     if gradient.shape != data.shape:
         raise ValueError(
             f"{operation}: a gradient of shape {gradient.shape} for a tensor of shape {data.shape}"

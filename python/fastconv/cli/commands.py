@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from fastconv.devices import require_cuda
+
 
 def train(args: argparse.Namespace) -> int:
     """Train a network; without arguments, on generated drawings of X and O."""
@@ -19,11 +21,11 @@ def train(args: argparse.Namespace) -> int:
 
     names = ("model", "data", "epochs", "batch_size", "lr", "momentum", "weight_decay", "seed")
     asked = {name: getattr(args, name) for name in (*names, "device")}
-    _check_device(args.device)
     run = Run(args.output or _free_folder(args.model or "xo_net"))
     saved = run[CHECKPOINT].exists()
     # The data first: where they are missing, no folder is left behind.
     config = run.settle(asked, args.resume)
+    _check_device(config.device)
     data = SOURCES[config.data].load(args.data_dir or run.data_dir())
     run.begin(config, args.data_dir)
     if args.resume:
@@ -81,8 +83,10 @@ def info(args: argparse.Namespace) -> int:
     import platform
 
     from fastconv.config import get_config
+    from fastconv.devices import describe_cuda
 
     config = get_config()
+    architectures, cuda_device = describe_cuda()
     rows = {
         "fastconv": config["version"],
         "python": platform.python_version(),
@@ -91,7 +95,8 @@ def info(args: argparse.Namespace) -> int:
         "threads": config["threads"],
         "OpenMP": "not used: threads are a pool of fastconv's own",
         "compiler": config["compiler"],
-        "CUDA": "yes" if config["cuda"] else "not in this build",
+        "CUDA": "not in this build" if architectures is None else f"for {architectures}",
+        "CUDA device": cuda_device,
     }
     for name, value in rows.items():
         print(f"{name:<17}{value}")
@@ -105,9 +110,12 @@ def bench(args: argparse.Namespace) -> int:
     return implementation.run(args)
 
 
-def _check_device(device: str | None) -> None:
-    if device == "cuda":
-        raise RuntimeError("--device cuda: no CUDA device (fastconv is built without CUDA)")
+def _check_device(device: str) -> None:
+    if device != "cpu":
+        try:
+            require_cuda()
+        except RuntimeError as error:
+            raise RuntimeError(f"--device {device}: {error}") from None
 
 
 def _free_folder(model: str) -> Path:

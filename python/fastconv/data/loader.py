@@ -13,6 +13,8 @@ import numpy as np
 
 from fastconv.data.dataset import ArrayDataset
 from fastconv.data.words import ORDER, words
+from fastconv.devices import CPU, to_device
+from fastconv.devices import device as named
 
 if TYPE_CHECKING:
     from fastconv.autograd.tensor import Tensor
@@ -28,7 +30,8 @@ class DataLoader:
     With `shuffle`, epoch e's order is the sorted order of Philox words keyed on (seed, e): it
     depends on nothing that happened before. `prefetch` groups of batches are gathered ahead by a
     thread, which changes no result; 0 gathers in the caller's thread. The thread ends with its
-    loop, however that ends, and with the interpreter.
+    loop, however that ends, and with the interpreter. `device` is where the batches lie; groups of
+    them go there at once.
 
     `state_dict()` between two batches says where the loader is; after `load_state_dict` the next
     loop goes on with the very next batch. A loop that is left early counts as an epoch begun: the
@@ -44,6 +47,7 @@ class DataLoader:
         seed: int = 0,
         drop_last: bool = False,
         prefetch: int = 2,
+        device: Any = CPU,
     ) -> None:
         batch_size = _integer("batch_size", batch_size)
         seed, prefetch = _integer("seed", seed), _integer("prefetch", prefetch)
@@ -55,6 +59,7 @@ class DataLoader:
             raise ValueError(f"DataLoader: prefetch must not be negative, got {prefetch}")
         self.dataset, self.batch_size, self.shuffle = dataset, batch_size, bool(shuffle)
         self.seed, self.drop_last, self.prefetch = seed, bool(drop_last), prefetch
+        self.device = named(device)
         self._epoch = self._position = 0
         self._begun = False
 
@@ -103,6 +108,7 @@ class DataLoader:
         self._begun = True
         for arrays in _ahead(self.dataset.__getitem__, self._groups(), self.prefetch):
             rows = len(arrays[0])
+            arrays = tuple([to_device(array, self.device) for array in arrays])
             for start in range(0, rows, self.batch_size):
                 self._position += 1
                 yield tuple(Tensor(a[start : start + self.batch_size]) for a in arrays)

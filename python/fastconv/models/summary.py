@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from fastconv.autograd.creation import zeros
 from fastconv.autograd.engine import no_grad
 from fastconv.autograd.tensor import Tensor
+from fastconv.devices import CPU
 from fastconv.nn import Module
 
 
@@ -49,18 +51,19 @@ class Summary:
 def summary(model: Module, input_shape: Sequence[int], **kwargs: Any) -> Summary:
     """Each layer's output shape, by a forward pass, and its (F F D + 1) K parameters.
 
-    `input_shape` is a sample's, (C, H, W); the sample has the parameters' type, float32 where there
-    are none, and `kwargs` go to the model with it. Layers are the modules without modules in them;
-    one that runs twice has two rows, its parameters in the first. Raises what the forward pass
-    raises when the shape does not fit.
+    `input_shape` is a sample's, (C, H, W); the sample has the parameters' type and device, float32
+    on the CPU where there are none, and `kwargs` go to the model with it. Layers are the modules
+    without modules in them; one that runs twice has two rows, its parameters in the first. Raises
+    what the forward pass raises when the shape does not fit.
     """
     rows: list[Row] = []
     training = [(module, module.training) for module in model.modules()]
-    dtype = next((p.dtype for p in model.parameters()), np.float32)
+    like = next(model.parameters(), None)
+    dtype, device = (np.float32, CPU) if like is None else (like.dtype, like.device)
     model.eval()
     try:
         with no_grad(), _recording(model, rows):
-            model(Tensor(np.zeros((1, *input_shape), dtype)), **kwargs)
+            model(zeros(1, *input_shape, dtype=dtype, device=device), **kwargs)
     finally:
         for module, mode in training:
             module.training = mode

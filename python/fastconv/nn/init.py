@@ -7,10 +7,14 @@ layers, Kaiming (He et al., 2015) through ReLU.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from fastconv.autograd.tensor import Tensor
 from fastconv.autograd.variable import FLOATING
+from fastconv.devices import is_array, to_device
 from fastconv.random import generator
 
 
@@ -42,29 +46,30 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
-    tensor._data[...] = values
+    tensor._data[...] = to_device(values, tensor.device) if is_array(values) else values
     tensor._version.count += 1
     return tensor
 
 
-def _dtype(operation: str, tensor: Tensor) -> Any:
+def _draw(
+    operation: str, tensor: Tensor, drawer: Callable[..., Any], scale: float, offset: float
+) -> Tensor:
+    """``drawer``'s numbers times ``scale`` plus ``offset``, those of 16 bits drawn in float32."""
     if tensor.dtype not in FLOATING:
         raise TypeError(f"{operation}: expected a float32 or float64 tensor, got {tensor.dtype}")
-    return tensor.dtype
+    dtype = np.dtype(np.float64 if tensor.dtype == np.float64 else np.float32)
+    values = drawer(tensor.shape, dtype) * dtype.type(scale) + dtype.type(offset)
+    return _write(tensor, np.asarray(values).astype(tensor.dtype, copy=False))
 
 
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0) -> Tensor:
     """Numbers from U(a, b)."""
-    dtype = _dtype("uniform_", tensor)
-    values = generator().random(tensor.shape, dtype)
-    return _write(tensor, values * dtype.type(b - a) + dtype.type(a))
+    return _draw("uniform_", tensor, generator().random, b - a, a)
 
 
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0) -> Tensor:
     """Numbers from N(mean, std**2)."""
-    dtype = _dtype("normal_", tensor)
-    values = generator().standard_normal(tensor.shape, dtype)
-    return _write(tensor, values * dtype.type(std) + dtype.type(mean))
+    return _draw("normal_", tensor, generator().standard_normal, std, mean)
 
 
 def constant_(tensor: Tensor, val: float) -> Tensor:

@@ -1,14 +1,16 @@
-"""Parameter and Module: a layer is its configuration and one functional call."""
+"""Module: a layer is its configuration and one functional call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from fastconv.autograd.tensor import Tensor
 from fastconv.autograd.variable import FLOATING
+from fastconv.devices import CPU, Device, destination, is_array, to_device
+from fastconv.nn.tree import Parameter, Tree
 
 if TYPE_CHECKING:
     from fastconv.ops.types import MemoryFormat
@@ -18,18 +20,6 @@ M = TypeVar("M", bound="Module")
 MEMORY_FORMATS = ("contiguous", "channels_last")
 
 
-class Parameter(Tensor):
-    """A tensor that a module learns; found by ``parameters()`` when it is an attribute."""
-
-    __slots__ = ()
-
-    def __init__(self, data: Any, requires_grad: bool = True) -> None:
-        super().__init__(data._data if isinstance(data, Tensor) else data, requires_grad)
-
-    def __repr__(self) -> str:
-        return f"Parameter containing:\n{super().__repr__()}"
-
-
 class LoadResult(NamedTuple):
     """What ``load_state_dict(strict=False)`` passed over."""
 
@@ -37,7 +27,7 @@ class LoadResult(NamedTuple):
     unexpected_keys: list[str]
 
 
-class Module:
+class Module(Tree):
     """Base class of layers and networks.
 
     Attributes that are Parameters, Modules or registered buffers are found in the order in which
@@ -69,67 +59,6 @@ class Module:
             )
         self.__dict__.setdefault("_buffer_names", {})[name] = None
         setattr(self, name, tensor)
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """(name, module) of the modules that are attributes of this one."""
-        for name, value in self.__dict__.items():
-            if isinstance(value, Module):
-                yield name, value
-
-    def children(self) -> Iterator[Module]:
-        """The modules that are attributes of this one."""
-        return (module for _, module in self.named_children())
-
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """(dotted name, module) of this module and all below it, each module once."""
-        seen: set[int] = set()
-        for name, module in self._walk(prefix):
-            if id(module) not in seen:
-                seen.add(id(module))
-                yield name, module
-
-    def modules(self) -> Iterator[Module]:
-        """This module and all below it, each once."""
-        return (module for _, module in self.named_modules())
-
-    def _walk(self, prefix: str) -> Iterator[tuple[str, Module]]:
-        yield prefix, self
-        for name, module in self.named_children():
-            yield from module._walk(f"{prefix}.{name}" if prefix else name)
-
-    def _entries(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """(key, tensor) of all parameters and buffers, shared ones under each of their names."""
-        for path, module in self._walk(prefix):
-            dot = f"{path}." if path else ""
-            for name, value in module.__dict__.items():
-                if isinstance(value, Parameter):
-                    yield dot + name, value
-            for name, value in module._own_buffers():
-                yield dot + name, value
-
-    def _own_buffers(self) -> Iterator[tuple[str, Tensor]]:
-        for name in self.__dict__.get("_buffer_names", ()):
-            value = self.__dict__.get(name)
-            if value is not None:
-                yield name, value
-
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """(dotted name, parameter), each parameter once."""
-        seen: set[int] = set()
-        for name, value in self._entries(prefix):
-            if isinstance(value, Parameter) and id(value) not in seen:
-                seen.add(id(value))
-                yield name, value
-
-    def parameters(self) -> Iterator[Parameter]:
-        """All parameters, each once."""
-        return (parameter for _, parameter in self.named_parameters())
-
-    def named_buffers(self, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
-        """(dotted name, tensor) of all registered buffers."""
-        for name, value in self._entries(prefix):
-            if not isinstance(value, Parameter):
-                yield name, value
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """PyTorch's keys and the arrays of all parameters and buffers.
@@ -166,7 +95,7 @@ class Module:
                     f"state {array.dtype} (shape {array.shape}); convert one first"
                 )
         for key, array in found.items():
-            own[key]._data[...] = array
+            own[key]._data[...] = to_device(array, own[key].device)
             own[key]._version.count += 1
         return LoadResult(missing, unexpected)
 
@@ -201,12 +130,22 @@ class Module:
         function(self)
         return self
 
-    def to(self: M, dtype: Any = None, *, memory_format: MemoryFormat | None = None) -> M:
-        """Convert parameters and floating-point buffers to ``dtype``; let convolutions give
-        their results as ``memory_format``, "channels_last" or "contiguous".
+    def to(
+        self: M,
+        *target: Any,
+        dtype: Any = None,
+        device: Any = None,
+        memory_format: MemoryFormat | None = None,
+    ) -> M:
+        """Move parameters and buffers to a device; convert parameters and floating-point buffers
+        to a dtype; let convolutions give their results as ``memory_format``, "channels_last" or
+        "contiguous": ``to("cuda")``, ``to(dtype)``, ``to("cuda", dtype)`` or by name.
 
-        Weights keep their layout: kernels pack them anyway, and files want them contiguous.
+        Gradients move along, and are forgotten where the dtype changes. Make the optimizer
+        afterwards, or load its state afterwards: state stays where it was made. Weights keep
+        their layout: kernels pack them anyway, and files want them contiguous.
         """
+        where, new = destination("to", target, device, dtype)
         if memory_format is not None:
             if memory_format not in MEMORY_FORMATS:
                 raise ValueError(
@@ -215,15 +154,19 @@ class Module:
             for module in self.modules():
                 if hasattr(module, "memory_format"):
                     module.memory_format = memory_format
-        if dtype is not None:
-            new = np.dtype(dtype)
-            if new not in FLOATING:
-                raise TypeError(f"to: parameters are float32 or float64, not {new}")
-            for _, tensor in self._entries():
-                if tensor.dtype in FLOATING and tensor.dtype != new:
-                    tensor.data = tensor._data.astype(new)
-                    tensor.grad = None
+        if new is not None and new not in FLOATING:
+            raise TypeError(f"to: parameters are float32 or float64, not {new}")
+        for _, tensor in self._entries():
+            _place(tensor, where, new)
         return self
+
+    def cpu(self: M) -> M:
+        """Move parameters and buffers to the CPU."""
+        return self.to(CPU)
+
+    def cuda(self: M, index: int = 0) -> M:
+        """Move parameters and buffers to a CUDA device."""
+        return self.to(Device("cuda", index))
 
     def float(self: M) -> M:
         """Convert parameters and buffers to float32."""
@@ -246,5 +189,16 @@ class Module:
         return f"{type(self).__name__}(\n" + "\n".join(lines) + "\n)"
 
 
-def _as_array(value: Any) -> np.ndarray:
-    return value._data if isinstance(value, Tensor) else np.asarray(value)
+def _place(tensor: Tensor, where: Device | None, dtype: np.dtype | None) -> None:
+    if where is not None:
+        tensor.data = to_device(tensor._data, where)
+        if tensor.grad is not None:
+            tensor.grad.data = to_device(tensor.grad._data, where)
+    if dtype is not None and tensor.dtype in FLOATING and tensor.dtype != dtype:
+        tensor.data = tensor._data.astype(dtype)
+        tensor.grad = None
+
+
+def _as_array(value: Any) -> Any:
+    value = value._data if isinstance(value, Tensor) else value
+    return value if is_array(value) else np.asarray(value)

@@ -40,7 +40,7 @@ def clip_grad_norm_(
     factor = np.minimum(max_norm / (norm + 1e-6), 1.0).astype(norm.dtype)
     for grad in grads:
         grad *= factor
-    return Tensor(np.asarray(norm))
+    return Tensor(norm)
 
 
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float) -> None:

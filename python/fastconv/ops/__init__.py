@@ -1,14 +1,21 @@
 """Every kernel as a function: arrays in, arrays out, forward and backward apart.
 
-Arrays are NumPy's, or anything with ``__dlpack__`` on the CPU, in float32 or float64; all floating
-arrays of a call share one dtype. Results are NumPy arrays from fastconv's memory pool
-(``fastconv.memory``). Shapes are (N, C, H, W) however the array lies: contiguous and channels-last
-arrays are taken as they are, any other strides cost one copy, and a result lies as the first
-argument does unless ``memory_format`` says otherwise.
+Arrays are NumPy's, CuPy's, or anything with ``__dlpack__`` on the CPU or a CUDA device, in float32
+or float64, on a CUDA device float16 or bfloat16 too; all arrays of a call lie on one device, all
+floating ones share one dtype. Results are NumPy arrays from fastconv's memory pool
+(``fastconv.memory``), or CuPy arrays on the device of the first argument. Shapes are (N, C, H, W)
+however the array lies: contiguous and channels-last arrays are taken as they are, any other strides
+cost one copy, and a result lies as the first argument does unless ``memory_format`` says otherwise.
 
 ValueError for shapes and values, TypeError for types and dtypes, MemoryError for memory; each names
 the operation and the argument. Backward functions take the gradient at the operation's own output;
 where a forward function fused an activation, apply that activation's backward function first.
+
+A call with CUDA arrays queues its work on CuPy's current stream and returns; nothing is waited for.
+What a kernel finds in the data is therefore not raised: see ``cross_entropy`` and
+``max_pool2d_backward``. Errors of the device are raised by a later call. An array lent through
+DLPack must live until the stream has come past the call. Without a device, or in a build without
+CUDA, RuntimeError begins with "no CUDA device"; an operation that has no CUDA kernel yet says so.
 """
 
 from fastconv.ops.activation import (

@@ -88,7 +88,8 @@ def cross_entropy(logits: ArrayLike, target: ArrayLike, *, reduction: Reduction 
         An array of shape (), or (N,) with "none", in the dtype of ``logits``.
 
     Raises:
-        ValueError: shapes do not fit, or a target is no class; the message names its row.
+        ValueError: shapes do not fit, or a target is no class; the message names its row. On a
+            CUDA device the loss of such a row is NaN instead, and so is its gradient.
         TypeError: not arrays, or another dtype.
     """
     return _core.cross_entropy(logits, target, reduction)

@@ -83,7 +83,8 @@ def max_pool2d_backward(grad: ArrayLike, indices: ArrayLike, input_shape: Sequen
         (N, C, H, W); it lies as ``grad`` does.
 
     Raises:
-        ValueError: shapes do not fit, or an index is outside [0, H*W).
+        ValueError: shapes do not fit, or an index is outside [0, H*W); on a CUDA device such an
+            index is left out instead.
         TypeError: not arrays, or another dtype.
     """
     return _core.max_pool2d_backward(grad, indices, input_shape)

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol, Union
 
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+Array = NDArray[Any]  # NumPy's, or CuPy's of the same form
 
 
 class SupportsDLPack(Protocol):

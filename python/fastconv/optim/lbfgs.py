@@ -114,7 +114,8 @@ class LBFGS(Optimizer):
         y and s of the book, oldest first."""
         first = self._parameters()[0]
         if first not in self.state:
-            none = np.zeros((0, sum(p._data.size for p in self._parameters())), first.dtype)
+            size = sum(p._data.size for p in self._parameters())
+            none = np.zeros_like(first._data, order="C", shape=(0, size))
             self.state[first] = {"n_iter": 0, "scale": 1.0, "changes": none, "moves": none}
         return self.state[first]
 

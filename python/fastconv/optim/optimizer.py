@@ -10,6 +10,7 @@ import numpy as np
 
 from fastconv.autograd.engine import enable_grad
 from fastconv.autograd.tensor import Tensor
+from fastconv.devices import to_device
 
 
 class Optimizer:
@@ -98,7 +99,7 @@ class Optimizer:
             array, state = tensor._data, self.state.get(tensor)
             done = state.get("step", 1) if state else 0
             decays = group["decay_bias"] or array.ndim > 1
-            key = (done, decays, array.dtype)
+            key = (done, decays, array.dtype, type(array))
             batch = batches.get(key)
             if batch is None:
                 batch = batches[key] = Batch(done + 1, group["weight_decay"] if decays else 0.0)
@@ -135,7 +136,8 @@ class Optimizer:
         return {"state": dict(sorted(state.items())), "param_groups": groups}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take over options and state from :meth:`state_dict`, copying the arrays.
+        """Take over options and state from :meth:`state_dict`, copying the arrays to the
+        parameters' devices.
 
         Indices may be strings and tuples lists, as JSON writes them. Raises ValueError where
         groups, parameters or shapes differ, TypeError for other dtypes; nothing has changed then.
@@ -201,7 +203,7 @@ def copied(what: str, array: Any, parameter: Tensor) -> Any:
     """A copy of an array of saved state, which must have the parameter's dtype."""
     if array.dtype != parameter.dtype:
         raise TypeError(f"{what} is {array.dtype}, the parameter {parameter.dtype}")
-    return np.array(array)
+    return to_device(array.copy(order="K"), parameter.device)
 
 
 def check_range(

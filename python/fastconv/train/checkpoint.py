@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastconv.config import get_config
+from fastconv.devices import is_array
 from fastconv.files import (
     FileFormatError,
     PathLike,
@@ -30,7 +31,7 @@ def save_checkpoint(file: PathLike, state: Any, **notes: Any) -> None:
     Arrays become its tensors, named by their place; the rest and `notes` go as JSON into its
     metadata. No pickle. Written whole or not at all.
     """
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     tree = _strip(state, "", arrays)
     text = json.dumps({"state": tree, **notes}, separators=(",", ":"))
     save_safetensors(file, arrays, {"format": _FORMAT, "json": text})
@@ -51,10 +52,10 @@ def load_checkpoint(file: PathLike) -> tuple[Any, dict[str, Any]]:
         raise FileFormatError(f"{file}: the checkpoint is corrupt: {error!r}") from None
 
 
-def _strip(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
+def _strip(value: Any, place: str, arrays: dict[str, Any]) -> Any:
     """JSON for `value`, its arrays moved to `arrays`."""
     value = array_of(value)
-    if isinstance(value, np.ndarray):
+    if is_array(value):
         arrays[place] = value
         return {"array": place}
     if isinstance(value, np.generic):

@@ -150,7 +150,7 @@ class Run:
         return config
 
     def model(self) -> Module:
-        """The trained model."""
+        """The trained model, on the CPU."""
         if not self[MODEL].exists():
             raise FileNotFoundError(
                 f"{self.folder} holds no {MODEL}: no run has ended there"
@@ -207,8 +207,10 @@ def train(
 
     Validation is the test split. Ends with model.safetensors and returns the history.
     """
-    model = config.build()
-    loader = DataLoader(data[0], config.batch_size, shuffle=True, seed=config.seed)
+    model = config.build().to(device=config.device)
+    loader = DataLoader(
+        data[0], config.batch_size, shuffle=True, seed=config.seed, device=config.device
+    )
     optimizer = optim.SGD(
         model.parameters(),
         lr=config.lr,
@@ -232,7 +234,8 @@ def train(
         ],
         memory_format=config.memory_format,
     )
-    history = trainer.fit(loader, DataLoader(data[1], EVALUATION_BATCH), config.epochs)
+    validation = DataLoader(data[1], EVALUATION_BATCH, device=config.device)
+    history = trainer.fit(loader, validation, config.epochs)
     save_weights(model, run[MODEL])
     return history
 

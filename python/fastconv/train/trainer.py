@@ -44,6 +44,7 @@ class Callback:
 class Trainer:
     """Fits a model: batches from loaders, gradients, one optimizer step a batch.
 
+    The loaders give batches on the model's device (`DataLoader(..., device=...)`).
     loss: called with a batch's output and target, gives their mean; cross-entropy by default.
     ValueError where its `reduction` says that it is no mean.
     memory_format: how activations lie; "channels_last" is the fast one in a chain of layers,
@@ -196,5 +197,5 @@ class Trainer:
             getattr(callback, hook)(self, *arguments)
 
 
-def _are_classes(output: np.ndarray, target: np.ndarray) -> bool:
+def _are_classes(output: Any, target: Any) -> bool:
     return output.ndim == 2 and target.ndim == 1 and np.issubdtype(target.dtype, np.integer)
