@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from emulator import build
+from emulator import build, golden
 
 if shutil.which("g++") is None:
     pytest.skip("the emulator needs g++", allow_module_level=True)
@@ -296,3 +296,25 @@ def test_kernels_that_ran_are_listed(library):
     assert (
         "fastconv::cuda::mma_kernel<fastconv::cuda::half>" in library.c.emulator_launched().decode()
     )
+
+
+def test_the_emulator_answers_as_devices_did(library):
+    """The files that bench/gpu.py has written, and the answers of this very emulator."""
+    assert golden.differences(golden.record(library.primitive), library.primitive) == []
+    for path in sorted((build.HERE / "golden").glob("*.npz")):
+        with np.load(path) as recorded:
+            assert golden.differences(dict(recorded), library.primitive) == [], path.name
+
+
+def test_a_different_answer_is_seen(library):
+    recorded = golden.record(library.primitive)
+    for name in golden.operands():
+        changed = dict(recorded)
+        changed[f"{name}/after"] = recorded[f"{name}/after"].copy()
+        changed[f"{name}/after"].flat[5] += 1
+        assert golden.differences(changed, library.primitive) == [name]
+
+
+def test_every_primitive_is_recorded():
+    source = (KERNELS / "primitives.cu").read_text()
+    assert set(re.findall(r'if \(is\("(\w+)"\)\)', source)) == set(golden.operands())
