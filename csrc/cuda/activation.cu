@@ -8,7 +8,7 @@ constexpr int kThreads = 256;
 
 // N elements an access: as many as make 16 bytes where the arrays are aligned so, otherwise 1.
 template <class T, class Function, int N>
-__global__ void __launch_bounds__(kThreads) activation_kernel(const T* x, T* y, int64_t count) {
+__global__ void __launch_bounds__(kThreads, 4) activation_kernel(const T* x, T* y, int64_t count) {
   const int64_t step = int64_t(gridDim.x) * kThreads * N;
   for (int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * N; i < count; i += step) {
     if (i + N <= count) {
@@ -23,7 +23,7 @@ __global__ void __launch_bounds__(kThreads) activation_kernel(const T* x, T* y, 
 }
 
 template <class T, class Function, int N>
-__global__ void __launch_bounds__(kThreads)
+__global__ void __launch_bounds__(kThreads, 4)
     activation_backward_kernel(const T* grad, const T* y, T* dx, int64_t count) {
   const int64_t step = int64_t(gridDim.x) * kThreads * N;
   for (int64_t i = (int64_t(blockIdx.x) * kThreads + threadIdx.x) * N; i < count; i += step) {
