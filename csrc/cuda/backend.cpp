@@ -2,6 +2,7 @@
 
 #include "activation.hpp"
 #include "optimizer.hpp"
+#include "pool.hpp"
 
 namespace fastconv {
 
@@ -12,6 +13,8 @@ const Backend* cuda_backend() {
     made.name = "cuda";
     made.activation = cuda::activation;
     made.activation_backward = cuda::activation_backward;
+    made.max_pool = cuda::max_pool;
+    made.max_pool_backward = cuda::max_pool_backward;
     made.sgd_update = cuda::sgd_update;
     made.adam_update = cuda::adam_update;
     made.adagrad_update = cuda::adagrad_update;

@@ -396,7 +396,14 @@ def max_pool2d(
     return_indices: bool,
 ) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
 def max_pool2d_backward(
-    grad: typing.Any, indices: typing.Any, input_shape: typing.Any
+    grad: typing.Any,
+    indices: typing.Any,
+    input_shape: typing.Any,
+    kernel_size: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    dilation: typing.Any,
+    ceil_mode: bool,
 ) -> numpy.ndarray: ...
 def memory_release_cached() -> None: ...
 def memory_reset_peak() -> None: ...

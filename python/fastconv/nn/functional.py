@@ -63,7 +63,7 @@ def max_pool2d(
     places, shape = Tensor(indices), x.shape
 
     def backward(grad: Any) -> Any:
-        return (ops.max_pool2d_backward(grad, indices, shape),)
+        return (ops.max_pool2d_backward(grad, indices, shape, *window),)
 
     kept = [("indices", places)]
     out = record("max_pool2d", y, (input,), backward, kept) if recorded else Tensor(y)
