@@ -2,6 +2,7 @@
 // the gradient at the output and the output y.
 #pragma once
 
+#include "math.cuh"
 #include "types.cuh"
 
 namespace fastconv::cuda {
@@ -20,8 +21,10 @@ struct Relu {
 };
 
 struct Sigmoid {
-  static __device__ __forceinline__ float forward(float x) { return 1 / (1 + expf(-x)); }
-  static __device__ __forceinline__ double forward(double x) { return 1 / (1 + exp(-x)); }
+  template <class A>
+  static __device__ __forceinline__ A forward(A x) {
+    return 1 / (1 + exponential(-x));
+  }
   template <class A>
   static __device__ __forceinline__ A backward(A grad, A y) {
     return grad * (y * (A(1) - y));

@@ -1,6 +1,7 @@
 #include "core/backend.hpp"
 
 #include "activation.hpp"
+#include "loss.hpp"
 #include "optimizer.hpp"
 #include "pool.hpp"
 
@@ -15,6 +16,10 @@ const Backend* cuda_backend() {
     made.activation_backward = cuda::activation_backward;
     made.max_pool = cuda::max_pool;
     made.max_pool_backward = cuda::max_pool_backward;
+    made.softmax = cuda::softmax;
+    made.softmax_backward = cuda::softmax_backward;
+    made.cross_entropy = cuda::cross_entropy;
+    made.cross_entropy_backward = cuda::cross_entropy_backward;
     made.sgd_update = cuda::sgd_update;
     made.adam_update = cuda::adam_update;
     made.adagrad_update = cuda::adagrad_update;
