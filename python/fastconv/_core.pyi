@@ -15,6 +15,8 @@ __all__: list[str] = [
     "adadelta_update",
     "adagrad_update",
     "adam_update",
+    "batch_norm",
+    "batch_norm_backward",
     "config",
     "conv2d",
     "conv2d_backward_input",
@@ -225,6 +227,28 @@ def adam_update(
     weight_decay: typing.SupportsFloat | typing.SupportsIndex,
     decoupled: bool,
 ) -> None: ...
+def batch_norm(
+    x: typing.Any,
+    running_mean: typing.Any,
+    running_var: typing.Any,
+    weight: typing.Any,
+    bias: typing.Any,
+    training: bool,
+    momentum: typing.SupportsFloat | typing.SupportsIndex,
+    eps: typing.SupportsFloat | typing.SupportsIndex,
+    activation: typing.Any,
+) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]: ...
+def batch_norm_backward(
+    grad: typing.Any,
+    x: typing.Any,
+    weight: typing.Any,
+    bias: typing.Any,
+    mean: typing.Any,
+    invstd: typing.Any,
+    training: bool,
+    activation: typing.Any,
+    output_mask: tuple[bool, bool, bool],
+) -> tuple[numpy.ndarray | None, numpy.ndarray | None, numpy.ndarray | None]: ...
 def config() -> dict[str, typing.Any]: ...
 def conv2d(
     x: typing.Any,

@@ -13,12 +13,14 @@ from fastconv.autograd import arithmetic, elementwise, shaping
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.nn.fused import array_of, conv2d, linear
+from fastconv.nn.normalize import batch_norm
 
 if TYPE_CHECKING:
     from fastconv.ops.types import Reduction
 
 __all__ = [
     "MaxPoolResult",
+    "batch_norm",
     "conv2d",
     "cross_entropy",
     "flatten",
