@@ -13,7 +13,7 @@ from emulator import backend as emulated
 from emulator import cupy_stand_in as cupy
 
 from fastconv import _core, ops, reference
-from fastconv.testing import normal
+from fastconv.testing import arrays_of, lay_out, normal, parse_descriptor
 
 ORDERS = {"forward": 0, "reverse": 1, "shuffled": 2}
 DTYPES = ("float32", "float64", "float16", "bfloat16")
@@ -110,91 +110,6 @@ def test_total_norm(dtype):
     assert abs(float(norm.get()) - exact) <= 2 * unit_of(dtype) * exact
 
 
-def near(got, want, unit, scale=1.0):
-    """Rounded once, with a little for the sum: both as float64."""
-    bound = 4 * unit * (np.abs(want) + scale)
-    return (np.abs(np.asarray(got, np.float64) - want) <= bound).all()
-
-
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape, dim", [((5, 10), 1), ((3, 2049), 1), ((2, 7, 9), 1)])
-def test_softmax(shape, dim, dtype, order):
-    """A warp a row, a block a row, a thread a column."""
-    emulated.library().emulator_set_order(ORDERS[order], 7)
-    kind, unit = dtype_of(dtype), unit_of(dtype)
-    x, grad = (normal(shape, seed, "float64").astype(kind) for seed in (1, 2))
-    there, g = cupy.asarray(x), cupy.asarray(grad)
-    for name in ("softmax", "log_softmax"):
-        y = getattr(ops, name)(there, dim)
-        assert near(y.get(), getattr(reference, name)(x.astype(np.float64), dim), unit)
-        kept = y.get().astype(np.float64)
-        dx = getattr(ops, f"{name}_backward")(g, y, dim).get()
-        wide = grad.astype(np.float64)
-        expected = getattr(reference, f"{name}_backward")(wide, kept, dim)
-        assert near(dx, expected, unit)
-
-
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("rows, classes", [(9, 10), (3, 2050)])
-@pytest.mark.parametrize("target_dtype", ["int32", "int64"])
-def test_cross_entropy(target_dtype, rows, classes, dtype, order):
-    """A target that names no class shows as NaN, in its own row alone."""
-    emulated.library().emulator_set_order(ORDERS[order], 7)
-    kind, unit = dtype_of(dtype), unit_of(dtype)
-    x = normal((rows, classes), 1, "float64").astype(kind)
-    labels = np.random.default_rng(0).integers(0, classes, rows).astype(target_dtype)
-    there, target, wide = cupy.asarray(x), cupy.asarray(labels), x.astype(np.float64)
-    for reduction in ("none", "mean", "sum"):
-        expected = reference.cross_entropy(wide, labels, reduction=reduction)
-        loss = ops.cross_entropy(there, target, reduction=reduction)
-        assert loss.dtype == kind and near(loss.get(), expected, unit, scale=0)
-        grad = normal(loss.shape, 3, "float64").astype(kind)
-        expected = reference.cross_entropy_backward(
-            grad.astype(np.float64), wide, labels, reduction=reduction
-        )
-        dx = ops.cross_entropy_backward(cupy.asarray(grad), there, target, reduction=reduction)
-        assert near(dx.get(), expected, unit)
-    labels[1], labels[2] = -1, classes
-    losses = ops.cross_entropy(there, cupy.asarray(labels), reduction="none").get()
-    assert np.isnan(losses.astype(np.float64)).tolist() == [i in (1, 2) for i in range(rows)]
-    ones = cupy.asarray(np.ones(rows, kind))
-    dx = ops.cross_entropy_backward(ones, there, cupy.asarray(labels), reduction="none").get()
-    assert np.isnan(dx.astype(np.float64)).all(1).tolist() == [i in (1, 2) for i in range(rows)]
-
-
-WINDOWS = [
-    (2, None, 0, 1, False),
-    (3, 2, 1, 1, False),
-    (3, 1, 1, 1, True),
-    ((3, 2), 1, 1, 2, False),
-]
-
-
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("window", WINDOWS)
-def test_max_pool(window, dtype, order):
-    """Vectors of channels and single ones, several maps a block; exact integers."""
-    emulated.library().emulator_set_order(ORDERS[order], 7)
-    kind = dtype_of(dtype)
-    for shape in ((3, 5, 9, 8), (2, 16, 9, 8), (1, 1, 70, 61)):
-        x = np.random.default_rng(1).integers(-9, 10, shape).astype(kind)
-        expected, places = reference.max_pool2d(x.astype(np.float64), *window)
-        grad = np.random.default_rng(2).integers(-3, 4, expected.shape).astype(kind)
-        dx = reference.max_pool2d_backward(grad.astype(np.float64), places, shape)
-        for last in (False, True):
-            turn = lambda a: cupy.asarray(a.transpose(0, 2, 3, 1).copy()).transpose(0, 3, 1, 2)  # noqa: E731
-            send = turn if last else cupy.asarray
-            y, indices = ops.max_pool2d(send(x), *window)
-            assert np.array_equal(y.get().astype(np.float64), expected)
-            assert np.array_equal(indices.get(), places)
-            for known in ((), window):
-                got = ops.max_pool2d_backward(send(grad), indices, shape, *known)
-                assert np.array_equal(got.get().astype(np.float64), dx)
-
-
 def library_kernels() -> set[str]:
     """The kernels that the emulator's library holds, each with its template arguments."""
     names = ["nm", "--demangle", "--defined-only", str(emulated.library()._name)]
@@ -206,3 +121,33 @@ def test_the_kernels_are_found():
     """By their names, which the test that all instances ran relies on."""
     found = library_kernels()
     assert "fastconv::cuda::activation_kernel<float, fastconv::cuda::Relu, 4>" in found
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "descriptor", ["n2c3h7w6k5r3s2sh2p1q0", "n3g2c4h9k6r3dh2p3", "n2c8h3k9r1", "n9c2h5k1r2"]
+)
+def test_convolution(descriptor, dtype, layout, order):
+    """Exact sums of small integers, in every type."""
+    emulated.library().emulator_set_order(ORDERS[order], 5)
+    problem, kind = parse_descriptor(descriptor), dtype_of(dtype)
+    host = [a.astype(kind) for a in arrays_of(problem, 3, "float32")]
+    wide = [a.astype("float64") for a in host]
+    x, grad = (cupy.on_device(lay_out(a, layout)) for a in host[:2])
+    weight, bias = (cupy.on_device(a) for a in host[2:])
+    y = ops.conv_forward(problem, x, weight, bias, "relu")
+    dw, db = ops.conv_backward_weight(problem, grad, x)
+    expected_dw, expected_db = reference.conv_backward_weight(problem, wide[1], wide[0])
+    results = [
+        (y, reference.conv_forward(problem, wide[0], *wide[2:], "relu")),
+        (
+            ops.conv_backward_input(problem, grad, weight),
+            reference.conv_backward_input(problem, *wide[1:3]),
+        ),
+        (dw, expected_dw),
+        (db, expected_db),
+    ]
+    for got, want in results:
+        np.testing.assert_array_equal(got.get(), want.astype(kind))

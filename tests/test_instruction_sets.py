@@ -23,7 +23,6 @@ KERNEL_TESTS = [
     "linear",
     "activation",
     "loss",
-    "batch_norm",
     "update",
     "determinism",
 ]

@@ -55,12 +55,12 @@ std::optional<DType> dtype_of(const py::handle& numpy_dtype) {
   }
 }
 
-// Walks the axes from the innermost; an axis of one cell may have any stride.
+// Walks the axes from the innermost; an axis of one cell may have any stride, an empty array all.
 bool is_dense(const Foreign& a, const int* inner_to_outer) {
+  if (std::count(a.extents, a.extents + a.rank, 0) > 0) return true;
   int64_t stride = itemsize(*a.dtype);
   for (int i = 0; i < a.rank; ++i) {
     const int axis = inner_to_outer == nullptr ? a.rank - 1 - i : inner_to_outer[i];
-    if (a.extents[axis] == 0) return true;
     if (a.extents[axis] != 1 && a.strides[axis] != stride) return false;
     stride *= a.extents[axis];
   }

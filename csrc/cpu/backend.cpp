@@ -1,7 +1,6 @@
 #include "../core/backend.hpp"
 
 #include "activation.hpp"
-#include "batch_norm.hpp"
 #include "conv.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
@@ -29,8 +28,6 @@ const Backend* cpu_backend() {
       cpu::softmax_backward,
       cpu::cross_entropy,
       cpu::cross_entropy_backward,
-      cpu::batch_norm,
-      cpu::batch_norm_backward,
       cpu::sgd_update,
       cpu::adam_update,
       cpu::adagrad_update,

@@ -2,7 +2,7 @@
 // the gradient at the output and the output y.
 #pragma once
 
-#include "math.cuh"
+#include "core/backend.hpp"
 #include "types.cuh"
 
 namespace fastconv::cuda {
@@ -21,10 +21,8 @@ struct Relu {
 };
 
 struct Sigmoid {
-  template <class A>
-  static __device__ __forceinline__ A forward(A x) {
-    return 1 / (1 + exponential(-x));
-  }
+  static __device__ __forceinline__ float forward(float x) { return 1 / (1 + expf(-x)); }
+  static __device__ __forceinline__ double forward(double x) { return 1 / (1 + exp(-x)); }
   template <class A>
   static __device__ __forceinline__ A backward(A grad, A y) {
     return grad * (y * (A(1) - y));
@@ -40,5 +38,20 @@ struct Tanh {
     return grad * ((A(1) - y) * (A(1) + y));
   }
 };
+
+template <class A>
+__device__ __forceinline__ A activate(Activation kind, A x) {
+  switch (kind) {
+    case Activation::relu:
+      return Relu::forward(x);
+    case Activation::sigmoid:
+      return Sigmoid::forward(x);
+    case Activation::tanh:
+      return Tanh::forward(x);
+    case Activation::none:
+      break;
+  }
+  return x;
+}
 
 }   // namespace fastconv::cuda

@@ -1,9 +1,9 @@
 #include "core/backend.hpp"
 
 #include "activation.hpp"
-#include "loss.hpp"
+#include "conv.hpp"
+#include "linear.hpp"
 #include "optimizer.hpp"
-#include "pool.hpp"
 
 namespace fastconv {
 
@@ -12,14 +12,15 @@ const Backend* cuda_backend() {
   static const Backend backend = [] {
     Backend made{};
     made.name = "cuda";
+    made.conv_implementation = cuda::conv_implementation;
+    made.conv_forward = cuda::conv_forward;
+    made.conv_backward_input = cuda::conv_backward_input;
+    made.conv_backward_weight = cuda::conv_backward_weight;
+    made.linear = cuda::linear;
+    made.linear_backward_input = cuda::linear_backward_input;
+    made.linear_backward_weight = cuda::linear_backward_weight;
     made.activation = cuda::activation;
     made.activation_backward = cuda::activation_backward;
-    made.max_pool = cuda::max_pool;
-    made.max_pool_backward = cuda::max_pool_backward;
-    made.softmax = cuda::softmax;
-    made.softmax_backward = cuda::softmax_backward;
-    made.cross_entropy = cuda::cross_entropy;
-    made.cross_entropy_backward = cuda::cross_entropy_backward;
     made.sgd_update = cuda::sgd_update;
     made.adam_update = cuda::adam_update;
     made.adagrad_update = cuda::adagrad_update;

@@ -19,7 +19,6 @@ from fastconv.reference.activation import (
     tanh,
     tanh_backward,
 )
-from fastconv.reference.batch_norm import batch_norm, batch_norm_backward
 from fastconv.reference.conv import (
     ConvProblem,
     conv2d,
@@ -53,8 +52,6 @@ __all__ = [
     "adadelta_update",
     "adagrad_update",
     "adam_update",
-    "batch_norm",
-    "batch_norm_backward",
     "conv2d",
     "conv2d_backward_input",
     "conv2d_backward_weight",

@@ -1,0 +1,17 @@
+// Convolution: the ordered list of implementations and the choice between them. How they compute: conv/.
+#pragma once
+
+#include "core/backend.hpp"
+
+namespace fastconv::cuda {
+
+const char* conv_implementation(const ConvProblem&, Pass, Algorithm, Precision, DType, MemoryFormat source,
+                                MemoryFormat result);
+void conv_forward(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,
+                  Algorithm, Precision, const View& y);
+void conv_backward_input(const ConvProblem&, const View& grad, const View& weight, Algorithm, Precision,
+                         const View& dx);
+void conv_backward_weight(const ConvProblem&, const View& grad, const View& x, Algorithm, Precision,
+                          const View& dw, const View* db);
+
+}   // namespace fastconv::cuda
