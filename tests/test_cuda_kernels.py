@@ -110,6 +110,91 @@ def test_total_norm(dtype):
     assert abs(float(norm.get()) - exact) <= 2 * unit_of(dtype) * exact
 
 
+def near(got, want, unit, scale=1.0):
+    """Rounded once, with a little for the sum: both as float64."""
+    bound = 4 * unit * (np.abs(want) + scale)
+    return (np.abs(np.asarray(got, np.float64) - want) <= bound).all()
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape, dim", [((5, 10), 1), ((3, 2049), 1), ((2, 7, 9), 1)])
+def test_softmax(shape, dim, dtype, order):
+    """A warp a row, a block a row, a thread a column."""
+    emulated.library().emulator_set_order(ORDERS[order], 7)
+    kind, unit = dtype_of(dtype), unit_of(dtype)
+    x, grad = (normal(shape, seed, "float64").astype(kind) for seed in (1, 2))
+    there, g = cupy.asarray(x), cupy.asarray(grad)
+    for name in ("softmax", "log_softmax"):
+        y = getattr(ops, name)(there, dim)
+        assert near(y.get(), getattr(reference, name)(x.astype(np.float64), dim), unit)
+        kept = y.get().astype(np.float64)
+        dx = getattr(ops, f"{name}_backward")(g, y, dim).get()
+        wide = grad.astype(np.float64)
+        expected = getattr(reference, f"{name}_backward")(wide, kept, dim)
+        assert near(dx, expected, unit)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows, classes", [(9, 10), (3, 2050)])
+@pytest.mark.parametrize("target_dtype", ["int32", "int64"])
+def test_cross_entropy(target_dtype, rows, classes, dtype, order):
+    """A target that names no class shows as NaN, in its own row alone."""
+    emulated.library().emulator_set_order(ORDERS[order], 7)
+    kind, unit = dtype_of(dtype), unit_of(dtype)
+    x = normal((rows, classes), 1, "float64").astype(kind)
+    labels = np.random.default_rng(0).integers(0, classes, rows).astype(target_dtype)
+    there, target, wide = cupy.asarray(x), cupy.asarray(labels), x.astype(np.float64)
+    for reduction in ("none", "mean", "sum"):
+        expected = reference.cross_entropy(wide, labels, reduction=reduction)
+        loss = ops.cross_entropy(there, target, reduction=reduction)
+        assert loss.dtype == kind and near(loss.get(), expected, unit, scale=0)
+        grad = normal(loss.shape, 3, "float64").astype(kind)
+        expected = reference.cross_entropy_backward(
+            grad.astype(np.float64), wide, labels, reduction=reduction
+        )
+        dx = ops.cross_entropy_backward(cupy.asarray(grad), there, target, reduction=reduction)
+        assert near(dx.get(), expected, unit)
+    labels[1], labels[2] = -1, classes
+    losses = ops.cross_entropy(there, cupy.asarray(labels), reduction="none").get()
+    assert np.isnan(losses.astype(np.float64)).tolist() == [i in (1, 2) for i in range(rows)]
+    ones = cupy.asarray(np.ones(rows, kind))
+    dx = ops.cross_entropy_backward(ones, there, cupy.asarray(labels), reduction="none").get()
+    assert np.isnan(dx.astype(np.float64)).all(1).tolist() == [i in (1, 2) for i in range(rows)]
+
+
+WINDOWS = [
+    (2, None, 0, 1, False),
+    (3, 2, 1, 1, False),
+    (3, 1, 1, 1, True),
+    ((3, 2), 1, 1, 2, False),
+]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("window", WINDOWS)
+def test_max_pool(window, dtype, order):
+    """Vectors of channels and single ones, several maps a block; exact integers."""
+    emulated.library().emulator_set_order(ORDERS[order], 7)
+    kind = dtype_of(dtype)
+    for shape in ((3, 5, 9, 8), (2, 16, 9, 8), (1, 1, 70, 61)):
+        x = np.random.default_rng(1).integers(-9, 10, shape).astype(kind)
+        expected, places = reference.max_pool2d(x.astype(np.float64), *window)
+        grad = np.random.default_rng(2).integers(-3, 4, expected.shape).astype(kind)
+        dx = reference.max_pool2d_backward(grad.astype(np.float64), places, shape)
+        for last in (False, True):
+            turn = lambda a: cupy.asarray(a.transpose(0, 2, 3, 1).copy()).transpose(0, 3, 1, 2)  # noqa: E731
+            send = turn if last else cupy.asarray
+            y, indices = ops.max_pool2d(send(x), *window)
+            assert np.array_equal(y.get().astype(np.float64), expected)
+            assert np.array_equal(indices.get(), places)
+            for known in ((), window):
+                got = ops.max_pool2d_backward(send(grad), indices, shape, *known)
+                assert np.array_equal(got.get().astype(np.float64), dx)
+
+
 def library_kernels() -> set[str]:
     """The kernels that the emulator's library holds, each with its template arguments."""
     names = ["nm", "--demangle", "--defined-only", str(emulated.library()._name)]

@@ -23,6 +23,7 @@ KERNEL_TESTS = [
     "linear",
     "activation",
     "loss",
+    "batch_norm",
     "update",
     "determinism",
 ]

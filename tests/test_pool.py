@@ -135,8 +135,16 @@ def test_backward_takes_gradient_and_indices_that_lie_differently(backend):
         for index_layout in ("contiguous", "channels_last", "fortran"):
             laid = np.empty_like(lay_out(y, index_layout), dtype=np.int64)
             laid[...] = indices
-            dx = backend.ops.max_pool2d_backward(lay_out(grad, grad_layout), laid, x.shape)
-            assert_exact(dx, expected, np.float32, f"{grad_layout} {index_layout}")
+            for window in ((), (3, 2)):
+                turned = lay_out(grad, grad_layout)
+                dx = backend.ops.max_pool2d_backward(turned, laid, x.shape, *window)
+                assert_exact(dx, expected, np.float32, f"{grad_layout} {index_layout} {window}")
+
+
+def test_backward_checks_the_windows(cpu):
+    grad, places = np.zeros((1, 1, 3, 3), np.float32), np.zeros((1, 1, 3, 3), np.int64)
+    with pytest.raises(ValueError, match=r"^max_pool2d_backward: grad has shape \(1, 1, 3, 3\)"):
+        cpu.ops.max_pool2d_backward(grad, places, (1, 1, 8, 8), 2)
 
 
 def test_gradient_by_finite_differences(backend):

@@ -104,13 +104,14 @@ std::optional<Array> read_optional_floats(Argument argument, const py::object& o
   return read_floats(argument, object, like);
 }
 
-Array read_integers(Argument argument, const py::object& object, const Array& like, bool narrow) {
+Array read_integers(Argument argument, const py::object& object, const Array& like, bool narrow,
+                    std::optional<MemoryFormat> format) {
   Foreign a = describe(argument, object);
   check_device(argument, a, like);
   const auto dtype = a.dtype;
   if (dtype != DType::int64 && !(narrow && dtype == DType::int32))
     bad_dtype(argument, a, narrow ? "int64 or int32" : "int64");
-  return unwrap(argument, std::move(a), *dtype, std::nullopt);
+  return unwrap(argument, std::move(a), *dtype, format);
 }
 
 Array make_array(const Array& like, DType dtype, const Shape& shape, MemoryFormat format) {

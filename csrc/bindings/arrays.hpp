@@ -44,7 +44,8 @@ Array read_floats(Argument argument, const py::object& object, const Array& like
                   std::optional<MemoryFormat> format = std::nullopt);
 std::optional<Array> read_optional_floats(Argument argument, const py::object& object, const Array& like);
 // int64, and int32 where `narrow` says so, on the device of `like`.
-Array read_integers(Argument argument, const py::object& object, const Array& like, bool narrow = false);
+Array read_integers(Argument argument, const py::object& object, const Array& like, bool narrow = false,
+                    std::optional<MemoryFormat> format = std::nullopt);
 
 // An uninitialised array of the library and device of `like`, and of its dtype unless another is given: from
 // the memory pool, or from CuPy on its current stream. `format` counts for four dimensions only.

@@ -89,6 +89,7 @@ PYBIND11_MODULE(_core, m) {
   bind_linear(m);
   bind_activation(m);
   bind_loss(m);
+  bind_norm(m);
   bind_optimizer(m);
   bind_probe(m);
   bind_settings(m);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "norm_problem.hpp"
 #include "problem.hpp"
 #include "view.hpp"
 
@@ -16,6 +17,11 @@ enum class Precision : uint8_t { highest, tf32 };
 enum class Pass : uint8_t { forward, backward_input, backward_weight };
 enum class Reduction : uint8_t { none, mean, sum };
 
+struct BatchNormParameters {
+  bool training;   // statistics of the batch, and running ones updated; else the running ones
+  double momentum, eps;
+  Activation activation;   // none or relu
+};
 // Options of an update. `step` counts from 1.
 struct SgdParameters {
   double lr, momentum, dampening, weight_decay;
@@ -94,6 +100,16 @@ struct Backend {
   int64_t (*cross_entropy)(Reduction, const View& logits, const View& target, const View& loss);
   void (*cross_entropy_backward)(Reduction, const View& grad, const View& logits, const View& target,
                                  const View& dlogits);
+
+  // mean, invstd (C,): what the result was computed with, for the backward pass. The running statistics are
+  // updated in training; the variance that they keep is the unbiased one.
+  void (*batch_norm)(const NormProblem&, const BatchNormParameters&, const View& x, const View* running_mean,
+                     const View* running_var, const View* weight, const View* bias, const View& y,
+                     const View& mean, const View& invstd);
+  // From the gradient behind the activation, whose mask x and the terms give again.
+  void (*batch_norm_backward)(const NormProblem&, bool training, Activation, const View& grad, const View& x,
+                              const View* weight, const View* bias, const View& mean, const View& invstd,
+                              const View* dx, const View* dw, const View* db);
 
   // In place on parameters and state, all parameters of a call in one pass. State:
   void (*sgd_update)(const SgdParameters&, const Updates&);             // momentum buffer or null

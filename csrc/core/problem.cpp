@@ -231,6 +231,7 @@ PoolProblem make_scatter_problem(const char* operation, const Shape& input, cons
   for (int i = 0; i < spatial; ++i) {
     p.input[i] = input[i + 2];
     p.output[i] = output[i + 2];
+    p.kernel[i] = 0;
   }
   return p;
 }

@@ -77,7 +77,8 @@ ConvProblem make_conv_problem(const char* operation, const Shape& input, const S
                               int64_t groups);
 PoolProblem make_pool_problem(const char* operation, const Shape& input, const Shape& kernel,
                               const Shape& stride, const Shape& padding, const Shape& dilation, bool ceil_mode);
-// For backward passes that know where each output came from: input and output extents, everything else 1.
+// For backward passes that know where each output came from but not by which windows: input and output extents,
+// kernel 0.
 PoolProblem make_scatter_problem(const char* operation, const Shape& input, const Shape& output, int spatial);
 // Input (..., in_features): the leading dimensions become rows.
 LinearProblem make_linear_problem(const char* operation, const Shape& input, const Shape& weight);

@@ -1,6 +1,7 @@
 #include "../core/backend.hpp"
 
 #include "activation.hpp"
+#include "batch_norm.hpp"
 #include "conv.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
@@ -28,6 +29,8 @@ const Backend* cpu_backend() {
       cpu::softmax_backward,
       cpu::cross_entropy,
       cpu::cross_entropy_backward,
+      cpu::batch_norm,
+      cpu::batch_norm_backward,
       cpu::sgd_update,
       cpu::adam_update,
       cpu::adagrad_update,

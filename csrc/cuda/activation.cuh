@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/backend.hpp"
+#include "math.cuh"
 #include "types.cuh"
 
 namespace fastconv::cuda {
@@ -21,8 +22,10 @@ struct Relu {
 };
 
 struct Sigmoid {
-  static __device__ __forceinline__ float forward(float x) { return 1 / (1 + expf(-x)); }
-  static __device__ __forceinline__ double forward(double x) { return 1 / (1 + exp(-x)); }
+  template <class A>
+  static __device__ __forceinline__ A forward(A x) {
+    return 1 / (1 + exponential(-x));
+  }
   template <class A>
   static __device__ __forceinline__ A backward(A grad, A y) {
     return grad * (y * (A(1) - y));

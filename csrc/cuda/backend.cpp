@@ -3,7 +3,9 @@
 #include "activation.hpp"
 #include "conv.hpp"
 #include "linear.hpp"
+#include "loss.hpp"
 #include "optimizer.hpp"
+#include "pool.hpp"
 
 namespace fastconv {
 
@@ -21,6 +23,12 @@ const Backend* cuda_backend() {
     made.linear_backward_weight = cuda::linear_backward_weight;
     made.activation = cuda::activation;
     made.activation_backward = cuda::activation_backward;
+    made.max_pool = cuda::max_pool;
+    made.max_pool_backward = cuda::max_pool_backward;
+    made.softmax = cuda::softmax;
+    made.softmax_backward = cuda::softmax_backward;
+    made.cross_entropy = cuda::cross_entropy;
+    made.cross_entropy_backward = cuda::cross_entropy_backward;
     made.sgd_update = cuda::sgd_update;
     made.adam_update = cuda::adam_update;
     made.adagrad_update = cuda::adagrad_update;

@@ -26,4 +26,35 @@ __device__ __forceinline__ T block_sum(BlockSum<T, kThreads>& shared, T value) {
   return sum;
 }
 
+// Sums and maxima over groups of L threads of a block, 32 or all of them; every thread of a group gets the
+// result, and all reach the call.
+template <class T, int L>
+struct Group {
+  T values[L / 32];   // of warps
+
+  __device__ __forceinline__ T sum(T value) {
+    return combine(value, [](T a, T b) { return a + b; });
+  }
+  // Of numbers: a NaN gives way.
+  __device__ __forceinline__ T maximum(T value) {
+    return combine(value, [](T a, T b) { return a > b || b != b ? a : b; });
+  }
+
+ private:
+  template <class Combine>
+  __device__ __forceinline__ T combine(T value, const Combine& with) {
+#pragma unroll
+    for (int lanes = 16; lanes > 0; lanes /= 2) value = with(value, __shfl_xor_sync(kFullMask, value, lanes));
+    if constexpr (L > 32) {
+      __syncthreads();   // the values of the call before have been read
+      if (threadIdx.x % 32 == 0) values[threadIdx.x / 32] = value;
+      __syncthreads();
+      value = values[0];
+#pragma unroll
+      for (int i = 1; i < L / 32; ++i) value = with(value, values[i]);
+    }
+    return value;
+  }
+};
+
 }   // namespace fastconv::cuda

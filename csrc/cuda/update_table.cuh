@@ -4,6 +4,7 @@
 
 #include "core/backend.hpp"
 #include "launch.cuh"
+#include "math.cuh"
 #include "types.cuh"
 
 namespace fastconv::cuda {
@@ -37,9 +38,6 @@ __device__ __forceinline__ Slice slice_of(const Table& table, int64_t chunk) {
   const int64_t begin = (chunk - table.entries[low].first_chunk) * kChunk;
   return {low, begin, min(begin + kChunk, table.entries[low].count)};
 }
-
-__device__ __forceinline__ float root(float x) { return sqrtf(x); }
-__device__ __forceinline__ double root(double x) { return sqrt(x); }
 
 template <class A>
 __device__ __forceinline__ A decayed(A weight_decay, A p, A g) {

@@ -15,6 +15,8 @@ __all__: list[str] = [
     "adadelta_update",
     "adagrad_update",
     "adam_update",
+    "batch_norm",
+    "batch_norm_backward",
     "config",
     "conv2d",
     "conv2d_backward_input",
@@ -225,6 +227,28 @@ def adam_update(
     weight_decay: typing.SupportsFloat | typing.SupportsIndex,
     decoupled: bool,
 ) -> None: ...
+def batch_norm(
+    x: typing.Any,
+    running_mean: typing.Any,
+    running_var: typing.Any,
+    weight: typing.Any,
+    bias: typing.Any,
+    training: bool,
+    momentum: typing.SupportsFloat | typing.SupportsIndex,
+    eps: typing.SupportsFloat | typing.SupportsIndex,
+    activation: typing.Any,
+) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]: ...
+def batch_norm_backward(
+    grad: typing.Any,
+    x: typing.Any,
+    weight: typing.Any,
+    bias: typing.Any,
+    mean: typing.Any,
+    invstd: typing.Any,
+    training: bool,
+    activation: typing.Any,
+    output_mask: tuple[bool, bool, bool],
+) -> tuple[numpy.ndarray | None, numpy.ndarray | None, numpy.ndarray | None]: ...
 def config() -> dict[str, typing.Any]: ...
 def conv2d(
     x: typing.Any,
@@ -396,7 +420,14 @@ def max_pool2d(
     return_indices: bool,
 ) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
 def max_pool2d_backward(
-    grad: typing.Any, indices: typing.Any, input_shape: typing.Any
+    grad: typing.Any,
+    indices: typing.Any,
+    input_shape: typing.Any,
+    kernel_size: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    dilation: typing.Any,
+    ceil_mode: bool,
 ) -> numpy.ndarray: ...
 def memory_release_cached() -> None: ...
 def memory_reset_peak() -> None: ...

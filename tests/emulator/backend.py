@@ -75,6 +75,8 @@ class EmulatedOps:
 def _send(value: Any, sent: list[tuple[np.ndarray, Any]]) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_send(x, sent) for x in value)
+    if isinstance(value, np.generic):
+        return cupy_stand_in.asarray(value)
     if not isinstance(value, np.ndarray):
         return value
     sent.append((value, cupy_stand_in.on_device(value)))

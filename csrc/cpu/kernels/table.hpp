@@ -6,6 +6,7 @@
 #include "few_rows.hpp"
 #include "gemm.hpp"
 #include "loss.hpp"
+#include "norm.hpp"
 #include "optimizer.hpp"
 #include "pack.hpp"
 #include "pool.hpp"
@@ -26,6 +27,7 @@ struct KernelTable {
   ProbeKernels<T> probe;
   WinogradKernels<T> winograd_2x2_3x3, winograd_4x4_3x3, winograd_2x2_5x5;
   DepthwiseKernels<T> depthwise;
+  NormKernels<T> norm;
 };
 
 }   // namespace fastconv::cpu

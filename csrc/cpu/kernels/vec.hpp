@@ -205,6 +205,26 @@ FASTCONV_INLINE void interleave(Vec<T> a, Vec<T> b, Vec<T>& low, Vec<T>& high) {
 #endif
 }
 
+// Half `part` of v in double; GCC takes __builtin_convertvector of wide vectors apart.
+template <int part>
+FASTCONV_INLINE Vec<double> widen(Vec<float> v) {
+#if defined(__AVX512F__)
+  return (Vec<double>)_mm512_maskz_cvtps_pd(0xff, _mm512_maskz_extractf32x8_ps(0xff, (__m512)v, part));
+#elif defined(__AVX2__)
+  return (Vec<double>)_mm256_cvtps_pd(_mm256_extractf128_ps((__m256)v, part));
+#elif defined(__SSE4_2__)
+  return (Vec<double>)_mm_cvtps_pd(part ? _mm_movehl_ps((__m128)v, (__m128)v) : (__m128)v);
+#else
+  Vec<double> wide{};
+  for (int i = 0; i < kLanes<double>; ++i) wide[i] = v[part * kLanes<double> + i];
+  return wide;
+#endif
+}
+template <int part>
+FASTCONV_INLINE Vec<double> widen(Vec<double> v) {
+  return v;
+}
+
 // Lane i of the result is the sum of the lanes of v[i], 0 <= i < kLanes, in a fixed pairwise order.
 template <class T, int s = 1>
 FASTCONV_INLINE Vec<T> sums_of(Vec<T>* v) {

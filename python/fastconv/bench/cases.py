@@ -85,5 +85,5 @@ def our_call(case: Case, arrays: tuple[Array, ...]) -> Callable[[], object]:
     _, indices = ops.max_pool2d(x, *window)
     return {
         "forward": lambda: ops.max_pool2d(x, *window),
-        "backward_input": lambda: ops.max_pool2d_backward(grad, indices, p.input_shape),
+        "backward_input": lambda: ops.max_pool2d_backward(grad, indices, p.input_shape, *window),
     }[case.pass_name]

@@ -2,6 +2,7 @@
 
 from fastconv.nn import functional, init, utils
 from fastconv.nn.activation import ReLU, Sigmoid, Softmax, Tanh
+from fastconv.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from fastconv.nn.container import Sequential
 from fastconv.nn.conv import Conv2d
 from fastconv.nn.flatten import Flatten
@@ -11,6 +12,9 @@ from fastconv.nn.module import Module, Parameter
 from fastconv.nn.pooling import MaxPool2d
 
 __all__ = [
+    "BatchNorm1d",
+    "BatchNorm2d",
+    "BatchNorm3d",
     "Conv2d",
     "CrossEntropyLoss",
     "Flatten",

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from fastconv.autograd.engine import recording
+from fastconv.autograd.tensor import Tensor
 from fastconv.nn.activation import ReLU, Sigmoid, Tanh
+from fastconv.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from fastconv.nn.conv import Conv2d
 from fastconv.nn.linear import Linear
 from fastconv.nn.module import Module
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from fastconv.ops.types import Activation
 
 _COMPUTING = (Conv2d, Linear)
+_NORMALISING = (BatchNorm1d, BatchNorm2d, BatchNorm3d)  # which compute ReLU alone
 _ACTIVATIONS: dict[type[Module], Activation] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"}
 
 
@@ -25,6 +30,9 @@ class Sequential(Module):
 
     A Conv2d or Linear followed by ReLU, Sigmoid or Tanh is one kernel call with the same result;
     after Conv2d and ReLU a MaxPool2d joins them, and only its result is kept for the gradients.
+    A batch normalisation followed by ReLU is one, too; in evaluation without gradients a
+    BatchNorm2d becomes part of the weights of the Conv2d before it, anew in each call, where these
+    are fewer than the numbers of the map: the result then differs in the last digits.
     """
 
     def __init__(self, *layers: Any) -> None:
@@ -70,34 +78,53 @@ class Sequential(Module):
         i, count = 0, len(layers)
         while i < count:
             layer = layers[i]
+            options: dict[str, Any] = {}
             i += 1
-            activation = _fused(layer, layers[i]) if i < count else None
-            if activation is None:
-                input = layer(input)
-                continue
-            i += 1
-            pool = layers[i] if i < count else None
-            if activation == "relu" and type(layer) is Conv2d and _poolable(pool):
-                input = layer(input, activation, pool.window)
+            parameters = _folded(layer, layers[i], input) if i < count else None
+            if parameters is not None:
+                options["normalised"] = parameters
                 i += 1
-            else:
-                input = layer(input, activation)
+            activation = _fused(layer, layers[i]) if i < count else None
+            if activation is not None:
+                options["activation"] = activation
+                i += 1
+                pool = layers[i] if i < count else None
+                if activation == "relu" and type(layer) is Conv2d and _poolable(pool):
+                    options["pooling"] = pool.window
+                    i += 1
+            input = layer(input, **options)
         return input
 
 
-def _fused(layer: Module, activation: Module) -> Activation | None:
-    """The activation's name if the layer can compute it, else None.
+def _plain(layer: Module, *kinds: type[Module]) -> bool:
+    """Only fastconv's own layers: a subclass or an instance may have a ``forward`` of its own."""
+    return type(layer) in kinds and "forward" not in layer.__dict__
 
-    Only fastconv's own layers: a subclass or an instance may have a ``forward`` of its own.
-    """
-    if (
-        type(layer) in _COMPUTING
-        and type(activation) in _ACTIVATIONS
-        and "forward" not in layer.__dict__
-        and "forward" not in activation.__dict__
-    ):
+
+def _fused(layer: Module, activation: Module) -> Activation | None:
+    """The activation's name if the layer can compute it, else None."""
+    if _plain(activation, ReLU) and _plain(layer, *_COMPUTING, *_NORMALISING):
+        return "relu"
+    if _plain(activation, *_ACTIVATIONS) and _plain(layer, *_COMPUTING):
         return _ACTIVATIONS[type(activation)]
     return None
+
+
+def _folded(layer: Module, norm: Module, input: Any) -> tuple[Tensor, Tensor] | None:
+    """Weight and bias of the convolution that normalises, too, where an evaluation does better to
+    scale the filters than the map that they make."""
+    if not (isinstance(layer, Conv2d) and isinstance(norm, BatchNorm2d)) or norm.uses_batch:
+        return None
+    if not (_plain(layer, Conv2d) and _plain(norm, BatchNorm2d)):
+        return None
+    if recording(input, layer.weight, layer.bias, norm.weight, norm.bias) is not None:
+        return None
+    if layer.out_channels != norm.num_features or len(input.shape) != 4:
+        return None  # their own errors name what is wrong
+    pixels = input.shape[0] * input.shape[2] * input.shape[3] // math.prod(layer.stride)
+    if math.prod(layer.weight.shape[1:]) > pixels:
+        return None
+    return norm.fold(layer.weight, layer.bias)
 
 
 def _poolable(pool: Module | None) -> TypeGuard[MaxPool2d]:

@@ -86,20 +86,24 @@ class Conv2d(Module):
         input: Tensor,
         activation: Activation | None = None,
         pooling: tuple[Any, Any, Any, Any, bool] | None = None,
+        normalised: tuple[Tensor, Tensor] | None = None,
     ) -> Tensor:
         """The convolution; ``activation`` is computed in the same kernel.
 
         pooling: the arguments of a max pooling that follows "relu" in the same operation.
+        normalised: weight and bias to compute with, which a normalisation that follows made of
+        this layer's own.
         """
+        weight, bias = normalised or (self.weight, self.bias)
         if pooling is not None:
             convolution = (self.stride, self.padding, self.dilation, self.groups)
             return conv2d_relu_max_pool2d(
-                input, self.weight, self.bias, convolution, pooling, self.memory_format
+                input, weight, bias, convolution, pooling, self.memory_format
             )
         return F.conv2d(
             input,
-            self.weight,
-            self.bias,
+            weight,
+            bias,
             self.stride,
             self.padding,
             self.dilation,

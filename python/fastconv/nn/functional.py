@@ -13,12 +13,14 @@ from fastconv.autograd import arithmetic, elementwise, shaping
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.nn.fused import array_of, conv2d, linear
+from fastconv.nn.normalize import batch_norm
 
 if TYPE_CHECKING:
     from fastconv.ops.types import Reduction
 
 __all__ = [
     "MaxPoolResult",
+    "batch_norm",
     "conv2d",
     "cross_entropy",
     "flatten",
@@ -63,7 +65,7 @@ def max_pool2d(
     places, shape = Tensor(indices), x.shape
 
     def backward(grad: Any) -> Any:
-        return (ops.max_pool2d_backward(grad, indices, shape),)
+        return (ops.max_pool2d_backward(grad, indices, shape, *window),)
 
     kept = [("indices", places)]
     out = record("max_pool2d", y, (input,), backward, kept) if recorded else Tensor(y)

@@ -147,7 +147,7 @@ def conv2d_relu_max_pool2d(
 
     def backward(grad: Any) -> Any:
         grad = ops.relu_backward(grad, mask)
-        return gradients(ops.max_pool2d_backward(grad, indices, shape))
+        return gradients(ops.max_pool2d_backward(grad, indices, shape, *pooling))
 
     return record("conv2d_relu_max_pool2d", pooled, (input, weight, bias), backward, kept)
 

@@ -26,6 +26,7 @@ from fastconv.ops.activation import (
     tanh,
     tanh_backward,
 )
+from fastconv.ops.batch_norm import batch_norm, batch_norm_backward
 from fastconv.ops.conv import (
     conv2d,
     conv2d_backward_input,
@@ -65,6 +66,8 @@ __all__ = [
     "adadelta_update",
     "adagrad_update",
     "adam_update",
+    "batch_norm",
+    "batch_norm_backward",
     "conv2d",
     "conv2d_backward_input",
     "conv2d_backward_weight",

@@ -71,13 +71,25 @@ def max_pool2d(
     return y if indices is None else (y, indices)
 
 
-def max_pool2d_backward(grad: ArrayLike, indices: ArrayLike, input_shape: Sequence[int]) -> Array:
+def max_pool2d_backward(
+    grad: ArrayLike,
+    indices: ArrayLike,
+    input_shape: Sequence[int],
+    kernel_size: Size | None = None,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+) -> Array:
     """Gradient of ``max_pool2d``: every value of ``grad`` is added where its maximum came from.
 
     Args:
         grad: gradient at the output, (N, C, H', W'), float32 or float64.
         indices: int64, the shape of ``grad``, as ``max_pool2d`` returned them.
         input_shape: (N, C, H, W) of the input.
+        kernel_size, stride, padding, dilation, ceil_mode: as ``max_pool2d`` had them. Without
+            ``kernel_size`` the result is the same, but a CUDA device, which otherwise adds up the
+            windows of each cell, then visits the values of a plane one after the other.
 
     Returns:
         (N, C, H, W); it lies as ``grad`` does.
@@ -87,4 +99,6 @@ def max_pool2d_backward(grad: ArrayLike, indices: ArrayLike, input_shape: Sequen
             index is left out instead.
         TypeError: not arrays, or another dtype.
     """
-    return _core.max_pool2d_backward(grad, indices, input_shape)
+    return _core.max_pool2d_backward(
+        grad, indices, input_shape, kernel_size, stride, padding, dilation, ceil_mode
+    )

@@ -19,6 +19,7 @@ from fastconv.reference.activation import (
     tanh,
     tanh_backward,
 )
+from fastconv.reference.batch_norm import batch_norm, batch_norm_backward
 from fastconv.reference.conv import (
     ConvProblem,
     conv2d,
@@ -52,6 +53,8 @@ __all__ = [
     "adadelta_update",
     "adagrad_update",
     "adam_update",
+    "batch_norm",
+    "batch_norm_backward",
     "conv2d",
     "conv2d_backward_input",
     "conv2d_backward_weight",

@@ -77,8 +77,20 @@ def conv2d_max_pool2d(
     return max_pool2d(y, *pooling)[0]
 
 
-def max_pool2d_backward(grad: Array, indices: Array, input_shape: Sequence[int]) -> Array:
-    """Each gradient goes to the cell that won its window; one that won several gets their sum."""
+def max_pool2d_backward(
+    grad: Array,
+    indices: Array,
+    input_shape: Sequence[int],
+    kernel_size: Any = None,
+    stride: Any = None,
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil_mode: bool = False,
+) -> Array:
+    """Each gradient goes to the cell that won its window; one that won several gets their sum.
+
+    What the windows were does not matter.
+    """
     dx = np.zeros((*input_shape[:2], math.prod(input_shape[2:])), grad.dtype)
     won = np.nonzero(indices >= 0)
     np.add.at(dx, (won[0], won[1], indices[won]), grad[won])

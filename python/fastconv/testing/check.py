@@ -68,7 +68,7 @@ def _run_pool(ops: Any, p: Any, pass_name: str, arrays: tuple[Array, ...]) -> An
     if pass_name == "forward":
         return ops.max_pool2d(x, *window)
     _, indices = reference.max_pool2d(x, *window)
-    return ops.max_pool2d_backward(grad, indices, p.input_shape)
+    return ops.max_pool2d_backward(grad, indices, p.input_shape, *window)
 
 
 def run(

@@ -1,0 +1,27 @@
+// Normalisation of an array (N, C) or (N, C, *spatial).
+#pragma once
+
+#include "problem.hpp"
+
+namespace fastconv {
+
+struct NormProblem {
+  int spatial = 2;   // 0 to 3 dimensions
+  int64_t batch = 0, channels = 0;
+  int64_t input[kMaxSpatial] = {1, 1, 1};
+
+  Shape input_shape() const;
+  int64_t plane() const;                   // elements of a channel of an image
+  int64_t bytes(int64_t itemsize) const;   // input and output, each touched once
+};
+
+// std::invalid_argument where the shape has no channels or more than three spatial dimensions.
+NormProblem make_norm_problem(const char* operation, const Shape& input);
+// Training needs a variance: std::invalid_argument where a channel has a single value.
+void check_trainable(const char* operation, const NormProblem& problem);
+
+//   norm:n8c64h56   as other descriptors; without an extent (N, C)
+std::string describe(const NormProblem& problem);
+NormProblem parse_norm(const std::string& descriptor);
+
+}   // namespace fastconv

@@ -1,0 +1,69 @@
+"""Normalisation as functions of tensors, each with its backward closure beside it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastconv import ops
+from fastconv.autograd.engine import recording
+from fastconv.autograd.tensor import Tensor, record
+from fastconv.nn.fused import array_of
+
+if TYPE_CHECKING:
+    from fastconv.autograd.engine import Backward
+
+
+def _optional(operation: str, name: str, x: Any) -> Any:
+    return None if x is None else array_of(operation, name, x)
+
+
+def batch_norm(
+    input: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+    *,
+    activation: Literal["relu"] | None = None,
+) -> Tensor:
+    """``(input - mean) / sqrt(var + eps) * weight + bias`` of each channel of (N, C, ...).
+
+    In training mean and variance are the batch's and move the running ones, in place; else they
+    are the running ones. activation: "relu", in the same kernel; the gradient's mask is computed
+    from the input again, so that the result is not kept.
+    """
+    op = "batch_norm"
+    x = array_of(op, "input", input)
+    w, b = _optional(op, "weight", weight), _optional(op, "bias", bias)
+    running = (
+        _optional(op, "running_mean", running_mean),
+        _optional(op, "running_var", running_var),
+    )
+    y, mean, invstd = ops.batch_norm(
+        x, *running, w, b, training, momentum, eps, activation=activation
+    )
+    if training:
+        for statistic in (running_mean, running_var):
+            if statistic is not None:
+                statistic._version.count += 1
+    needs = recording(input, weight, bias)
+    if needs is None:
+        return Tensor(y)
+    backward = _batch_norm_backward(x, w, b, mean, invstd, training, activation, needs)
+    kept = [("input", input)]
+    kept += [(name, t) for name, t in (("weight", weight), ("bias", bias)) if t is not None]
+    return record(op, y, (input, weight, bias), backward, kept)
+
+
+def _batch_norm_backward(
+    x: Any, w: Any, b: Any, mean: Any, invstd: Any, training: bool, activation: Any, needs: Any
+) -> Backward:
+    def backward(grad: Any) -> Any:
+        return ops.batch_norm_backward(
+            grad, x, w, b, mean, invstd, training, activation=activation, output_mask=needs
+        )
+
+    return backward
