@@ -14,10 +14,11 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from emulator import cupy_stand_in
-from emulator.backend import EmulatedOps
+from emulator.backend import DeviceOps, EmulatedOps
 
 import fastconv
 from fastconv import _core, ops, reference
+from fastconv.devices import require_cuda
 
 COMMON = {"deadline": None, "suppress_health_check": list(HealthCheck), "print_blob": True}
 settings.register_profile("local", max_examples=60, **COMMON)
@@ -33,8 +34,19 @@ class Backend(NamedTuple):
 REFERENCE, CPU = Backend("reference", reference), Backend(f"cpu:{_core.config()['isa']}", ops)
 EMULATED = Backend("emulated", EmulatedOps())
 
-# The tests that run on the emulated CUDA backend too: those whose operations it has.
-ON_EMULATOR: tuple[str, ...] = (
+
+def on_a_device() -> tuple[Backend, ...]:
+    """The CUDA kernels where a device and CuPy are."""
+    try:
+        return (Backend("cuda", DeviceOps(require_cuda())),)
+    except RuntimeError:
+        return ()
+
+
+CUDA = (EMULATED, *on_a_device())
+
+# The tests that run on the CUDA backends too: those whose operations it has.
+ON_CUDA: tuple[str, ...] = (
     "test_activation::test_limits",
     "test_activation::test_any_shape",
     "test_activation::test_any_layout",
@@ -82,18 +94,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def wanted(item: pytest.Item) -> bool:
         call = getattr(item, "callspec", None)
         name = f"{item.path.stem}::{item.name.partition('[')[0]}"
-        emulated = call is not None and call.params.get("backend") is EMULATED
-        return not emulated or name in ON_EMULATOR
+        return call is None or call.params.get("backend") not in CUDA or name in ON_CUDA
 
     items[:] = [item for item in items if wanted(item)]
 
 
-@pytest.fixture(
-    params=(REFERENCE, CPU, EMULATED), ids=lambda backend: backend.name, scope="session"
-)
+@pytest.fixture(params=(REFERENCE, CPU, *CUDA), ids=lambda backend: backend.name, scope="session")
 def backend(request: pytest.FixtureRequest) -> Backend:
     """The reference, the kernels of the instruction set that this process chose, and CUDA's
-    kernels on the emulator.
+    kernels on the emulator and on the device that is there.
 
     test_instruction_sets.py runs the tests that use this fixture, or `cpu`, again for every
     other set.

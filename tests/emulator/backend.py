@@ -14,6 +14,9 @@ from emulator import cupy_stand_in
 from emulator.build import build_library
 
 from fastconv import _core, ops
+from fastconv.devices import Device, to_device, to_host
+
+CUDA = Device("cuda", 0)
 
 _new_capsule = ctypes.pythonapi.PyCapsule_New
 _new_capsule.restype = ctypes.py_object
@@ -49,44 +52,72 @@ def register(using: ctypes.CDLL | None = None) -> None:
     cupy_stand_in.use_memory(using.emulator_allocate, functools.partial(_release, using))
 
 
-class EmulatedOps:
-    """``fastconv.ops`` on the emulator, which changes NumPy's arrays where it changes its own."""
+class DeviceOps:
+    """``fastconv.ops`` on a CUDA device, NumPy arrays outside: what it changes is changed there.
+
+    arrays: CuPy or its stand-in.
+    """
+
+    def __init__(self, arrays: Any) -> None:
+        self._arrays = arrays
+
+    def _before(self, name: str, arguments: tuple[Any, ...]) -> None:
+        """Called before each operation."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         function = getattr(ops, name)
 
         def run(*arguments: Any, **keywords: Any) -> Any:
-            register()
-            # Lanes, warps and blocks run forward, in reverse or shuffled: one of them a call.
-            shapes = [getattr(x, "shape", type(x)) for x in arguments]
-            order = zlib.crc32(repr((name, shapes)).encode())
-            library().emulator_set_order(order % 3, order)
+            self._before(name, arguments)
             sent: list[tuple[np.ndarray, Any]] = []
-            there = [_send(x, sent) for x in arguments]
-            result = function(*there, **{key: _send(x, sent) for key, x in keywords.items()})
+            there = [self._send(x, sent) for x in arguments]
+            result = function(*there, **{key: self._send(x, sent) for key, x in keywords.items()})
             for host, device in sent:
                 if host.flags.writeable:
-                    host[...] = cupy_stand_in.on_host(device)
-            return _fetch(result, sent)
+                    host[...] = on_host(device)
+            return self._fetch(result, sent)
 
         return run
 
+    def _send(self, value: Any, sent: list[tuple[np.ndarray, Any]]) -> Any:
+        if isinstance(value, (list, tuple)):
+            return type(value)(self._send(x, sent) for x in value)
+        if isinstance(value, np.generic):
+            return self._arrays.asarray(value)
+        if not isinstance(value, np.ndarray):
+            return value
+        sent.append((value, on_device(self._arrays, value)))
+        return sent[-1][1]
 
-def _send(value: Any, sent: list[tuple[np.ndarray, Any]]) -> Any:
-    if isinstance(value, (list, tuple)):
-        return type(value)(_send(x, sent) for x in value)
-    if isinstance(value, np.generic):
-        return cupy_stand_in.asarray(value)
-    if not isinstance(value, np.ndarray):
-        return value
-    sent.append((value, cupy_stand_in.on_device(value)))
-    return sent[-1][1]
+    def _fetch(self, result: Any, sent: list[tuple[np.ndarray, Any]]) -> Any:
+        if isinstance(result, tuple):
+            return tuple(self._fetch(x, sent) for x in result)
+        for host, device in sent:
+            if result is device:
+                return host
+        return on_host(result) if isinstance(result, self._arrays.ndarray) else result
 
 
-def _fetch(result: Any, sent: list[tuple[np.ndarray, Any]]) -> Any:
-    if isinstance(result, tuple):
-        return tuple(_fetch(x, sent) for x in result)
-    for host, device in sent:
-        if result is device:
-            return host
-    return cupy_stand_in.on_host(result) if cupy_stand_in.is_array(result) else result
+class EmulatedOps(DeviceOps):
+    """On the emulator, where lanes, warps and blocks run forward, in reverse or shuffled: one of
+    them a call."""
+
+    def __init__(self) -> None:
+        super().__init__(cupy_stand_in)
+
+    def _before(self, name: str, arguments: tuple[Any, ...]) -> None:
+        register()
+        shapes = [getattr(x, "shape", type(x)) for x in arguments]
+        order = zlib.crc32(repr((name, shapes)).encode())
+        library().emulator_set_order(order % 3, order)
+
+
+def on_host(array: Any) -> np.ndarray:
+    """What lies there, laid out alike; the stand-in does not count it."""
+    if isinstance(array, cupy_stand_in.ndarray):
+        return cupy_stand_in.on_host(array)
+    return to_host(array)
+
+
+def on_device(arrays: Any, array: np.ndarray) -> Any:
+    return cupy_stand_in.on_device(array) if arrays is cupy_stand_in else to_device(array, CUDA)
