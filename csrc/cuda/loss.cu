@@ -7,7 +7,7 @@ namespace fastconv::cuda {
 
 // log(sum(exp(x))) - x[target] of each row, from x - max(x).
 template <class T, class Target, int L, class Result>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     cross_entropy_rows_kernel(const T* x, const Target* target, Result* losses, int64_t rows, int64_t classes) {
   using A = Accumulator<T>;
   for_rows<A, L>(rows, [&](int64_t row, int lane, Group<A, L>& group) {
@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(kRowThreads)
 
 // One block adds up in a fixed order.
 template <class T>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     loss_sum_kernel(const Accumulator<T>* losses, int64_t rows, bool mean, T* loss) {
   double sum = 0;
   for (int64_t row = threadIdx.x; row < rows; row += kRowThreads) sum += double(losses[row]);
@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(kRowThreads)
 
 // scale (softmax(x) - one at the target), scale from the gradient at the loss.
 template <class T, class Target, int L>
-__global__ void __launch_bounds__(kRowThreads)
+__global__ void __launch_bounds__(kRowThreads, 2)
     cross_entropy_backward_kernel(const T* grad, bool each, Accumulator<T> divisor, const T* x,
                                   const Target* target, T* dx, int64_t rows, int64_t classes) {
   using A = Accumulator<T>;

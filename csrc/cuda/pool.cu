@@ -11,7 +11,7 @@ struct Steps {
 };
 
 template <class T, int N>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 4)
     max_pool_kernel(Windows w, Maps maps, Steps steps, const T* x, T* y, int64_t* indices) {
   using A = Accumulator<T>;
   for_cells(maps, [&](const Cell& cell) {
@@ -57,7 +57,7 @@ __device__ __forceinline__ int end_window(const Windows& w, int i, int h, int ou
 }
 
 template <class T, int N>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 4)
     max_pool_gather_kernel(Windows w, Maps maps, Steps steps, const T* grad, const int64_t* indices, T* dx) {
   for_cells(maps, [&](const Cell& cell) {
     const int row = int(cell.row), column = int(cell.column), place = row * w.width + column;
@@ -83,7 +83,7 @@ __global__ void __launch_bounds__(kPoolThreads)
 
 // Where the windows are not known: a thread for each plane adds up its results one after the other.
 template <class T>
-__global__ void __launch_bounds__(kPoolThreads)
+__global__ void __launch_bounds__(kPoolThreads, 4)
     max_pool_scatter_kernel(int64_t planes, int64_t channels, int64_t cells, int64_t results, bool last,
                             const T* grad, const int64_t* indices, T* dx) {
   const int64_t plane = int64_t(blockIdx.x) * kPoolThreads + threadIdx.x;
