@@ -123,4 +123,6 @@ def check(
         assert actual[0] is out.array, f"another array than out= was returned\n{repeat}"
         out.check(repeat)
     for got, want in zip(actual, expected, strict=True):
-        assert_exact(got, want, np.int64 if want.dtype == np.int64 else dtype, repeat)
+        kind = np.dtype(np.int64 if want.dtype == np.int64 else dtype)
+        # 16 bits do not hold every sum: one rounding, at the end.
+        assert_exact(got, want.astype(kind) if kind.itemsize == 2 else want, kind, repeat)

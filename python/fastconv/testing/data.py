@@ -77,12 +77,12 @@ class Poisoned:
         last = memory_format == "channels_last"
         lies = (n, *spatial, c) if last else tuple(shape)
         size = int(np.prod(lies, dtype=np.int64))
-        self._buffer = np.full(size + 2 * GUARD, 12345, dtype)
+        self._buffer = np.full(size + 2 * GUARD, 12288, dtype)
         dense = self._buffer[GUARD : GUARD + size].reshape(lies)
         dense[...] = np.nan
         self.array: Array = np.moveaxis(dense, -1, 1) if last else dense
 
     def check(self, repeat: str = "") -> None:
         guards = np.concatenate([self._buffer[:GUARD], self._buffer[-GUARD:]])
-        written = np.flatnonzero(guards != 12345)
+        written = np.flatnonzero(guards != 12288)
         assert not written.size, f"{written.size} cells beside the result were written\n{repeat}"

@@ -1,0 +1,165 @@
+// Implicit matrix product: rows are positions of the result, columns output channels, the reduction goes over
+// taps and within a tap over channels.
+#pragma once
+
+#include "epilogue.cuh"
+#include "kernels.hpp"
+#include "tile.cuh"
+
+namespace fastconv::cuda::tensor_core {
+
+// Where a stage's cells of one column go on: the cell of the tap, and the tap.
+struct TapCursor {
+  int cell, r, s;
+
+  __device__ __forceinline__ void advance(int cells_on, int cells, int taps_w) {
+    cell += cells_on;
+    while (cell >= cells) {
+      cell -= cells;
+      if (++s == taps_w) {
+        s = 0;
+        ++r;
+      }
+    }
+  }
+};
+
+template <class T, class Tile, Source source, bool turned_weight>
+struct CorrelationLoad {
+  static constexpr int cell = source == Source::small_taps ? 8 : 16;
+  static constexpr int columns = kRowBytes / cell;   // cells of a row a stage
+  static constexpr int apart = kThreads / columns;   // rows from one of a thread's to the next
+  static constexpr int a_rows = Tile::m / apart, b_rows = Tile::n / apart;
+  static constexpr int turned_columns = Tile::n * int(sizeof(T)) / kChunk;
+  static constexpr int turned_apart = kThreads / turned_columns;
+  static constexpr int turned_rows = kDepth<T> / turned_apart;
+
+  const Correlation& c;
+  const AxisPart &h, &w;
+  const char *in, *weight;
+  int total, next;   // cells of the reduction; the next one of this thread's column
+  TapCursor tap;
+  int pixel[a_rows];   // rows: the pixel, or -1; otherwise the first one of the image
+  int top[a_rows], left[a_rows];
+  int first_row, columns_left;
+
+  __device__ __forceinline__ CorrelationLoad(const Correlation& c, const AxisPart& h, const AxisPart& w,
+                                             int group, int m0, int n0)
+      : c(c), h(h), w(w), first_row(int(threadIdx.x) / columns), columns_left(c.out_channels - n0) {
+    const int taps = h.taps * w.taps, column = int(threadIdx.x) % columns;
+    total = taps * c.cells;
+    next = column;
+    tap = {column, 0, 0};
+    if constexpr (source != Source::rows) tap.advance(0, c.cells, w.taps);
+    in = static_cast<const char*>(c.source) + int64_t(group) * c.cells * cell;
+    const int positions = c.batch * h.out * w.out;
+#pragma unroll
+    for (int i = 0; i < a_rows; ++i) {
+      const int m = m0 + first_row + i * apart;
+      if constexpr (source == Source::rows) {
+        pixel[i] = m < positions ? m : -1;
+      } else {
+        const unsigned row = unsigned(m) / w.out_divisor, image = row / h.out_divisor;
+        pixel[i] = int(image) * c.h.in * c.w.in;
+        top[i] = m < positions ? int(row - image * unsigned(h.out)) * c.h.stride + h.first : -(1 << 30);
+        left[i] = int(unsigned(m) - row * unsigned(w.out)) * c.w.stride + w.first;
+      }
+    }
+    if constexpr (turned_weight) {
+      const int turned = int(threadIdx.x) % turned_columns;
+      columns_left = turned * kLanes16<T> < columns_left ? 1 : 0;
+      next = int(threadIdx.x) / turned_columns;
+      weight = static_cast<const char*>(c.weight) +
+               (int64_t(group) * c.channels * c.weight_row + n0 / kLanes16<T> + turned) * cell;
+    } else {
+      const int64_t before = int64_t(h.taps_before) * c.w.taps + int64_t(h.taps) * w.taps_before;
+      weight = static_cast<const char*>(c.weight) +
+               (((int64_t(group) * c.h.taps * c.w.taps + before) * c.cells) * c.out_channels +
+                int64_t(n0 + first_row) * total) *
+                   cell;
+    }
+  }
+
+  __device__ __forceinline__ void copy(char* to, const char* from, bool inside) {
+    cp_async<cell>(to, inside ? from : static_cast<const char*>(c.source), inside ? cell : 0);
+  }
+
+  __device__ __forceinline__ int place(int row) const {
+    const int column = int(threadIdx.x) % columns;
+    return chunk_offset<T, false, 0>(row, column * cell / kChunk) + column * cell % kChunk;
+  }
+
+  __device__ __forceinline__ void load_source(char* to) {
+    if constexpr (source == Source::rows) {
+      const bool inside = tap.cell < total;
+#pragma unroll
+      for (int i = 0; i < a_rows; ++i)
+        copy(to + i * apart * kRowBytes, in + (int64_t(pixel[i]) * c.source_pixel + tap.cell) * cell,
+             inside && pixel[i] >= 0);
+      tap.cell += columns;
+    } else {
+      const int dy = tap.r * h.step, dx = tap.s * w.step;
+      const bool inside = tap.r < h.taps;
+#pragma unroll
+      for (int i = 0; i < a_rows; ++i) {
+        const int y = top[i] + dy, x = left[i] + dx;
+        const bool hit = inside && unsigned(y) < unsigned(c.h.in) && unsigned(x) < unsigned(c.w.in);
+        copy(to + i * apart * kRowBytes,
+             in + (int64_t(unsigned(pixel[i]) + unsigned(y) * unsigned(c.w.in) + unsigned(x)) * c.source_pixel +
+                   tap.cell) *
+                      cell,
+             hit);
+      }
+      tap.advance(columns, c.cells, w.taps);
+    }
+  }
+
+  __device__ __forceinline__ void load_weight(char* tile) {
+    if constexpr (turned_weight) {
+      const int row = int(threadIdx.x) / turned_columns, turned = int(threadIdx.x) % turned_columns;
+#pragma unroll
+      for (int i = 0; i < turned_rows; ++i) {
+        const int k = next + i * turned_apart;
+        copy(tile + chunk_offset<T, true, Tile::n>(row + i * turned_apart, turned),
+             weight + int64_t(k) * c.weight_row * cell, columns_left > 0 && k < c.channels);
+      }
+      next += kDepth<T>;
+    } else {
+      char* to = tile + place(first_row);
+#pragma unroll
+      for (int i = 0; i < b_rows; ++i)
+        copy(to + i * apart * kRowBytes, weight + (int64_t(i * apart) * total + next) * cell,
+             next < total && first_row + i * apart < columns_left);
+      next += columns;
+    }
+  }
+
+  __device__ __forceinline__ void operator()(char* stage) {
+    load_source(stage + place(first_row));
+    load_weight(stage + Tile::a_bytes);
+  }
+};
+
+// Turned float32 fragments come word by word, from more addresses than 128 registers hold.
+template <class T, class Tile, bool turned_weight>
+constexpr int kBlocks = turned_weight && sizeof(T) == 4 && Tile::blocks > 3 ? 3 : Tile::blocks;
+
+template <class T, class Tile, Source source, bool turned_weight>
+__global__ void __launch_bounds__(kThreads, kBlocks<T, Tile, turned_weight>)
+    correlation_kernel(const __grid_constant__ Correlation c) {
+  const int parts = c.h.parts * c.w.parts;
+  const int group = int(blockIdx.z) / parts, part = int(blockIdx.z) % parts;
+  const AxisPart &h = c.h.part[part / c.w.parts], &w = c.w.part[part % c.w.parts];
+  const int column_tiles = (c.out_channels + Tile::n - 1) / Tile::n;
+  const int m0 = int(blockIdx.x) / column_tiles * Tile::m, n0 = int(blockIdx.x) % column_tiles * Tile::n;
+  if (m0 >= c.batch * h.out * w.out) return;   // parts differ by a row and a column
+
+  char* shared = dynamic_shared<char>();
+  Sums<Tile> sums;
+  CorrelationLoad<T, Tile, source, turned_weight> load(c, h, w, group, m0, n0);
+  const int stages = (load.total + load.columns - 1) / load.columns;
+  multiply<T, Tile, false, turned_weight>(sums, shared, stages, load);
+  write_result<T, Tile>(c, h, w, group, m0, n0, sums, shared);
+}
+
+}   // namespace fastconv::cuda::tensor_core

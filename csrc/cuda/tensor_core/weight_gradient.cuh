@@ -1,0 +1,121 @@
+// The gradient of the weight as a matrix product: rows are output channels, columns taps times channels, the
+// reduction goes over positions. Both operands lie with the reduction outermost and are turned on their way
+// into fragments.
+#pragma once
+
+#include "epilogue.cuh"
+#include "geometry.hpp"
+#include "tile.cuh"
+
+namespace fastconv::cuda::tensor_core {
+
+template <class T, class Tile, int cell>
+struct GradientLoad {
+  static constexpr int depth = kDepth<T>;
+  static constexpr int a_columns = Tile::m * int(sizeof(T)) / kChunk, a_apart = kThreads / a_columns;
+  static constexpr int a_rows = depth / a_apart;
+  static constexpr int b_columns = Tile::n * int(sizeof(T)) / cell, b_apart = kThreads / b_columns;
+  static constexpr int b_rows = depth / b_apart;
+
+  const WeightGradient& c;
+  const char *grad, *x;
+  int end;             // of this block's positions
+  int grad_position;   // of the thread's first row of the next stage
+  bool grad_inside, x_inside;
+  int dy, dx;   // of the thread's tap
+  int image[b_rows], row[b_rows], column[b_rows], position;
+
+  __device__ __forceinline__ GradientLoad(const WeightGradient& c, int group, int split, int m0, int n0)
+      : c(c) {
+    const int first = split * c.stages_a_split * depth;
+    end = min(c.positions, first + c.stages_a_split * depth);
+    const int a_column = int(threadIdx.x) % a_columns, b_column = int(threadIdx.x) % b_columns;
+    grad_position = first + int(threadIdx.x) / a_columns;
+    grad_inside = m0 + a_column * kLanes16<T> < c.out_channels;
+    grad = static_cast<const char*>(c.grad) +
+           (int64_t(group) * c.grad_group + m0 / kLanes16<T> + a_column) * kChunk;
+
+    const int index = n0 * int(sizeof(T)) / cell + b_column, tap = index / c.cells;
+    x_inside = tap < c.h_taps * c.w_taps;
+    x = static_cast<const char*>(c.x) + (int64_t(group) * c.cells + index % c.cells) * cell;
+    dy = tap / c.w_taps * c.h_step + c.h_first;
+    dx = tap % c.w_taps * c.w_step + c.w_first;
+    position = first + int(threadIdx.x) / b_columns;
+#pragma unroll
+    for (int i = 0; i < b_rows; ++i) {
+      const unsigned m = unsigned(position + i * b_apart);
+      const unsigned line = m / c.w_out_divisor, n = line / c.h_out_divisor;
+      image[i] = int(n);
+      row[i] = int(line - n * unsigned(c.h_out));
+      column[i] = int(m - line * unsigned(c.w_out));
+    }
+  }
+
+  __device__ __forceinline__ void advance(int i) {
+    column[i] += c.advance_column;
+    const bool next_row = column[i] >= c.w_out;
+    if (next_row) column[i] -= c.w_out;
+    row[i] += c.advance_row + (next_row ? 1 : 0);
+    const bool next_image = row[i] >= c.h_out;
+    if (next_image) row[i] -= c.h_out;
+    image[i] += c.advance_image + (next_image ? 1 : 0);
+  }
+
+  __device__ __forceinline__ void operator()(char* stage) {
+    const int a_row = int(threadIdx.x) / a_columns, a_column = int(threadIdx.x) % a_columns;
+#pragma unroll
+    for (int i = 0; i < a_rows; ++i) {
+      const int at = grad_position + i * a_apart;
+      const bool inside = grad_inside && at < end;
+      cp_async<16>(stage + chunk_offset<T, true, Tile::m>(a_row + i * a_apart, a_column),
+                   inside ? grad + int64_t(at) * c.grad_pixel * kChunk : static_cast<const char*>(c.grad),
+                   inside ? 16 : 0);
+    }
+    grad_position += depth;
+
+    char* to = stage + Tile::a_bytes;
+    const int b_row = int(threadIdx.x) / b_columns, byte = int(threadIdx.x) % b_columns * cell;
+#pragma unroll
+    for (int i = 0; i < b_rows; ++i) {
+      const int h = row[i] * c.h_stride + dy, w = column[i] * c.w_stride + dx;
+      const bool inside = x_inside && position + i * b_apart < end && unsigned(h) < unsigned(c.h_in) &&
+                          unsigned(w) < unsigned(c.w_in);
+      const int64_t pixel = (int64_t(image[i]) * c.h_in + h) * c.w_in + w;
+      cp_async<cell>(to + chunk_offset<T, true, Tile::n>(b_row + i * b_apart, byte / kChunk) + byte % kChunk,
+                     inside ? x + pixel * c.x_pixel * cell : static_cast<const char*>(c.x), inside ? cell : 0);
+      advance(i);
+    }
+    position += depth;
+  }
+};
+
+// The grid's x: tiles, columns fastest; z: groups and their splits.
+template <class T, class Tile, int cell>
+__global__ void __launch_bounds__(kThreads, Tile::blocks)
+    weight_gradient_kernel(const __grid_constant__ WeightGradient c) {
+  const int columns = c.h_taps * c.w_taps * c.cells * cell / int(sizeof(T));
+  const int column_tiles = (columns + Tile::n - 1) / Tile::n;
+  const int m0 = int(blockIdx.x) / column_tiles * Tile::m, n0 = int(blockIdx.x) % column_tiles * Tile::n;
+  const int group = int(blockIdx.z) / c.splits, split = int(blockIdx.z) % c.splits;
+
+  Sums<Tile> sums;
+  GradientLoad<T, Tile, cell> load(c, group, split, m0, n0);
+  const int stages =
+      min(c.stages_a_split, (c.positions + load.depth - 1) / load.depth - split * c.stages_a_split);
+  multiply<T, Tile, true, true>(sums, dynamic_shared<char>(), stages, load);
+
+  const int m = m0 + warp_row<Tile>() + (int(threadIdx.x & 31) >> 2);
+  const int n = n0 + warp_column<Tile>() + int(threadIdx.x & 3) * 2;
+  float* to = c.partial + (int64_t(split) * c.groups + group) * c.out_channels * columns;
+#pragma unroll
+  for (int i = 0; i < Sums<Tile>::rows; ++i)
+#pragma unroll
+    for (int j = 0; j < Sums<Tile>::columns; ++j)
+#pragma unroll
+      for (int half = 0; half < 2; ++half)
+        if (m + i * 16 + half * 8 < c.out_channels && n + j * 8 < columns)
+          store_vector<2>(to + int64_t(m + i * 16 + half * 8) * columns + n + j * 8,
+                          Vector<float, 2>{sums.values[i][j][half * 2], sums.values[i][j][half * 2 + 1]});
+}
+
+}   // namespace fastconv::cuda::tensor_core
