@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastconv import memory, nn, ops, optim
 from fastconv._core import __version__
+from fastconv.autograd.autocast import autocast
 from fastconv.autograd.creation import arange, ones, randn, tensor, zeros
 from fastconv.autograd.engine import enable_grad, is_grad_enabled, no_grad
 from fastconv.autograd.shaping import cat
@@ -34,6 +35,7 @@ __all__ = [
     "__version__",
     "algorithm",
     "arange",
+    "autocast",
     "cat",
     "data",
     "device",

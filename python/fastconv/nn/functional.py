@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastconv import ops
 from fastconv.autograd import arithmetic, elementwise, shaping
+from fastconv.autograd.autocast import raised
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.nn.fused import array_of, conv2d, linear
@@ -92,6 +93,7 @@ def tanh(input: Tensor) -> Tensor:
 
 def softmax(input: Tensor, dim: int = -1) -> Tensor:
     """``exp(x) / sum(exp(x))`` along ``dim``, which PyTorch by default takes as 0 or 1 instead."""
+    input = raised("softmax", input)
     y = ops.softmax(array_of("softmax", "input", input), dim)
     if recording(input) is None:
         return Tensor(y)
@@ -104,6 +106,7 @@ def softmax(input: Tensor, dim: int = -1) -> Tensor:
 
 def log_softmax(input: Tensor, dim: int = -1) -> Tensor:
     """``x - log(sum(exp(x)))`` along ``dim``, whose default is that of :func:`softmax`."""
+    input = raised("log_softmax", input)
     y = ops.log_softmax(array_of("log_softmax", "input", input), dim)
     if recording(input) is None:
         return Tensor(y)
@@ -120,6 +123,7 @@ def cross_entropy(input: Tensor, target: Tensor, *, reduction: Reduction = "mean
     reduction: "mean", "sum" or "none" (a loss per row). Softmax and logarithm are one kernel; the
     gradient at the input is ``(softmax(input) - onehot(target)) * grad``.
     """
+    input = raised("cross_entropy", input)
     x = array_of("cross_entropy", "input", input)
     classes = array_of("cross_entropy", "target", target)
     loss = ops.cross_entropy(x, classes, reduction=reduction)
@@ -135,6 +139,7 @@ def cross_entropy(input: Tensor, target: Tensor, *, reduction: Reduction = "mean
 
 def mse_loss(input: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
     """``(input - target)**2`` for two tensors of one shape; reduction "mean", "sum" or "none"."""
+    input, target = raised("mse_loss", input), raised("mse_loss", target)
     x, t = array_of("mse_loss", "input", input), array_of("mse_loss", "target", target)
     if x.shape != t.shape:
         raise ValueError(f"mse_loss: input has shape {x.shape} but target has shape {t.shape}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastconv import ops
+from fastconv.autograd.autocast import lowered
 from fastconv.autograd.engine import Backward, recording
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.config import algorithm, chosen_algorithm
@@ -99,6 +100,7 @@ def conv2d(
     memory_format: how the result lies, "contiguous" or "channels_last"; None: as the input.
     Its backward pass keeps to the algorithm set in this call (``with algorithm(...)``).
     """
+    input, weight, bias = lowered("conv2d", input, weight, bias)
     x, w, b = _arrays("conv2d", input, weight, bias)
     problem = ops.conv_problem(x.shape, w.shape, stride, padding, dilation, groups)
     y = ops.conv_forward(problem, x, w, b, activation=activation, memory_format=memory_format)
@@ -130,6 +132,7 @@ def conv2d_relu_max_pool2d(
     dilation, ceil_mode. Kept is a copy of the pooled map alone: where its value is 0, ReLU stops
     the gradient of all windows that chose it, and so it may do before they are added up.
     """
+    input, weight, bias = lowered("conv2d", input, weight, bias)
     x, w, b = _arrays("conv2d", input, weight, bias)
     needs = recording(input, weight, bias)
     if needs is None:
@@ -163,6 +166,7 @@ def linear(
 
     activation: None, "relu", "sigmoid" or "tanh", applied to the result in the same kernel.
     """
+    input, weight, bias = lowered("linear", input, weight, bias)
     x, w, b = _arrays("linear", input, weight, bias)
     y = ops.linear(x, w, b, activation=activation)
     needs = recording(input, weight, bias)

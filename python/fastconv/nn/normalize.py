@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastconv import ops
+from fastconv.autograd.autocast import raised
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.nn.fused import array_of
@@ -36,6 +37,7 @@ def batch_norm(
     from the input again, so that the result is not kept.
     """
     op = "batch_norm"
+    input = raised(op, input)
     x = array_of(op, "input", input)
     w, b = _optional(op, "weight", weight), _optional(op, "bias", bias)
     running = (

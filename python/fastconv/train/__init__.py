@@ -2,6 +2,7 @@
 
 from fastconv.train.callbacks import Curves, EarlyStopping, History, Progress, Schedule
 from fastconv.train.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from fastconv.train.scaler import GradScaler
 from fastconv.train.trainer import Callback, Trainer
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "Checkpoint",
     "Curves",
     "EarlyStopping",
+    "GradScaler",
     "History",
     "Progress",
     "Schedule",
