@@ -166,7 +166,8 @@ def network():
         nn.Conv2d(1, 4, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(4, 6, 3),
+        nn.Conv2d(4, 6, 3, bias=False),
+        nn.BatchNorm2d(6),
         nn.Tanh(),
         nn.Flatten(),
         nn.Linear(24, 3),
@@ -239,7 +240,7 @@ def test_modules_move_with_gradients_and_buffers():
     assert {str(tensor.device) for _, tensor in moved._entries()} == {"cuda:0"}
     assert str(moved[0].weight.grad.device) == "cuda:0"
     assert moved.to("cpu", np.float64)[0].weight.dtype == np.float64
-    moved.cuda().load_state_dict({k: v.astype("f8") for k, v in model.state_dict().items()})
+    moved.cuda().load_state_dict(copy.deepcopy(model).double().state_dict())
     assert_same(moved[0].weight.data, model[0].weight.data.astype("f8"))
     assert "6 x 2 x 2" in str(summary(network().cuda(), (1, 8, 8)))
     nn.init.normal_(moved[0].weight)

@@ -66,7 +66,7 @@ class ndarray(NDArrayOperatorsMixin):
 
     device = property(lambda self: cuda.Device(0))
     shape = property(lambda self: self._host.shape)
-    strides = property(lambda self: self._host.strides)
+    strides = property(lambda self: self._host.strides if self.size else (0,) * self.ndim)
     dtype = property(lambda self: self._host.dtype)
     ndim = property(lambda self: self._host.ndim)
     size = property(lambda self: self._host.size)
