@@ -6,7 +6,7 @@
 #include <string>
 
 #include "core/problem.hpp"
-#include "divide.cuh"
+#include "divisor.cuh"
 #include "launch.cuh"
 
 namespace fastconv::cuda {
@@ -19,7 +19,7 @@ struct Windows {
 };
 
 struct Maps {
-  Divisor cells, width, vectors;   // of one map; vectors of channels (1: planes)
+  Divisor32 cells, width, vectors;   // of one map; vectors of channels (1: planes)
   uint32_t cells_of_group;
   int64_t maps, group;   // maps a block takes together
 };
@@ -38,13 +38,12 @@ __device__ __forceinline__ void for_cells(const Maps& maps, const Body& body) {
   for (uint32_t i = begin + threadIdx.x; i < end; i += kPoolThreads) {
     Cell cell;
     uint32_t rest = i;
-    const uint32_t within = maps.cells.remainder(rest);
-    cell.map = first + rest;
+    cell.map = first + split(rest, maps.cells);
     if (cell.map >= maps.maps) return;
-    rest = within;
-    cell.vector = maps.vectors.remainder(rest);
-    cell.column = maps.width.remainder(rest);
-    cell.row = rest;
+    const uint32_t pixel = split(rest, maps.vectors);
+    cell.vector = rest;
+    cell.column = pixel;
+    cell.row = split(cell.column, maps.width);
     body(cell);
   }
 }
@@ -73,9 +72,9 @@ inline Maps maps_of(const char* operation, int64_t maps, int64_t height, int64_t
   check_map(operation, cells);
   Maps m;
   m.group = std::max<int64_t>(1, kPoolChunk / cells);
-  m.cells = Divisor(cells);
-  m.width = Divisor(width);
-  m.vectors = Divisor(vectors);
+  m.cells = Divisor32(cells);
+  m.width = Divisor32(width);
+  m.vectors = Divisor32(vectors);
   m.maps = maps;
   m.cells_of_group = uint32_t(m.group * cells);
   return m;
