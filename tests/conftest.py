@@ -82,6 +82,8 @@ ON_CUDA: tuple[str, ...] = (
     "test_linear::test_random_problems",
     "test_linear::test_no_outputs_have_a_zero_gradient",
     "test_linear::test_leading_dimensions",
+    "test_batch_norm::test_exact_where_every_number_is_a_power_of_two",
+    "test_conv_pool::test_exact_values",
     "test_update::test_sgd",
     "test_update::test_adam",
     "test_update::test_the_other_rules",

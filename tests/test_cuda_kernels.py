@@ -195,6 +195,42 @@ def test_max_pool(window, dtype, order):
                 assert np.array_equal(got.get().astype(np.float64), dx)
 
 
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_batch_norm(activation, training, dtype, order):
+    """Planes and rows of channels, several chunks, vectors and single numbers."""
+    emulated.library().emulator_set_order(ORDERS[order], 9)
+    kind, unit = dtype_of(dtype), unit_of(dtype)
+    for shape in ((3, 5, 4, 3), (2, 40, 8, 4), (2, 2, 100, 90), (700, 8), (9, 3, 7)):
+        draw = lambda seed, size: normal(size, seed, "float64").astype(kind)  # noqa: E731
+        channels = shape[1:2]
+        x, grad = 2 * draw(1, shape) + draw(2, shape) + kind.type(3), draw(3, shape)
+        weight, bias, mean, var = draw(4, channels), draw(5, channels), draw(6, channels), None
+        var = np.abs(draw(7, channels)) + kind.type(1)
+        wide = [a.astype(np.float64) for a in (x, mean, var, weight, bias, grad)]
+        y, *kept = reference.batch_norm(*wide[:5], training, activation=activation)
+        for last in {False, len(shape) == 4}:
+            turn = lambda a: cupy.asarray(a.transpose(0, 2, 3, 1).copy()).transpose(0, 3, 1, 2)  # noqa: E731
+            send = turn if last else cupy.asarray
+            there = [cupy.asarray(a) for a in (mean, var, weight, bias)]
+            got, *statistics = ops.batch_norm(send(x), *there, training, activation=activation)
+            assert near(got.get(), y, 4 * unit), (shape, last)
+            for mine, expected in zip((*statistics, *there[:2]), (*kept, *wide[1:3]), strict=True):
+                assert near(mine.get(), expected, 4 * unit), (shape, last)
+            given = [s.get().astype(np.float64) for s in statistics]
+            expected = reference.batch_norm_backward(
+                wide[5], wide[0], wide[3], wide[4], *given, training, activation=activation
+            )
+            results = ops.batch_norm_backward(
+                send(grad), send(x), *there[2:], *statistics, training, activation=activation
+            )
+            for mine, want in zip(results, expected, strict=True):
+                scale = max(1.0, np.abs(want).max())
+                assert near(mine.get(), want, 8 * unit, scale), (shape, last)
+
+
 def library_kernels() -> set[str]:
     """The kernels that the emulator's library holds, each with its template arguments."""
     names = ["nm", "--demangle", "--defined-only", str(emulated.library()._name)]

@@ -1,6 +1,7 @@
 #include "core/backend.hpp"
 
 #include "activation.hpp"
+#include "batch_norm.hpp"
 #include "conv.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
@@ -16,6 +17,7 @@ const Backend* cuda_backend() {
     made.name = "cuda";
     made.conv_implementation = cuda::conv_implementation;
     made.conv_forward = cuda::conv_forward;
+    made.conv_max_pool = cuda::conv_max_pool;
     made.conv_backward_input = cuda::conv_backward_input;
     made.conv_backward_weight = cuda::conv_backward_weight;
     made.linear = cuda::linear;
@@ -29,6 +31,8 @@ const Backend* cuda_backend() {
     made.softmax_backward = cuda::softmax_backward;
     made.cross_entropy = cuda::cross_entropy;
     made.cross_entropy_backward = cuda::cross_entropy_backward;
+    made.batch_norm = cuda::batch_norm;
+    made.batch_norm_backward = cuda::batch_norm_backward;
     made.sgd_update = cuda::sgd_update;
     made.adam_update = cuda::adam_update;
     made.adagrad_update = cuda::adagrad_update;

@@ -21,7 +21,7 @@ FLAGS = ["-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra", f"-I{HERE}", f"-I{ROO
 CHECKED = ["-fsanitize=thread", "-fsanitize=alignment", "-fstack-clash-protection"]
 KERNEL_FLAGS = ["-x", "c++", "-Wno-unknown-pragmas", *CHECKED]
 ENTRY = HERE / "entry" / "backend.cpp"
-CORE = ["problem.cpp", "problem_size.cpp", "descriptor.cpp", "update_rules.cpp"]
+CORE = ["problem.cpp", "problem_size.cpp", "norm_problem.cpp", "descriptor.cpp", "update_rules.cpp"]
 KEEP = 400  # objects and libraries
 
 # A file of the repository, and what is replaced in it by what.

@@ -1,0 +1,21 @@
+// A convolution of which only the pooled map is asked for; the map itself lies in a workspace.
+#include "conv.hpp"
+#include "launch.cuh"
+#include "pool.hpp"
+
+namespace fastconv::cuda {
+
+void conv_max_pool(const ConvProblem& p, const PoolProblem& pool, const View& x, const View& weight,
+                   const View* bias, Activation activation, Algorithm algorithm, Precision precision,
+                   const View& y) {
+  if (y.elements() == 0) return;
+  View map = y;
+  map.shape = p.output_shape();
+  const DeviceGuard guard(x.device, "conv2d_max_pool2d");
+  const Workspace memory(x.device, map.elements() * itemsize(map.dtype), "conv2d_max_pool2d");
+  map.data = memory.as<void>();
+  conv_forward(p, x, weight, bias, activation, algorithm, precision, map);
+  max_pool(pool, map, y, nullptr);
+}
+
+}   // namespace fastconv::cuda
