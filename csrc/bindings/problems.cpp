@@ -3,6 +3,7 @@
 
 #include "bindings/arguments.hpp"
 #include "bindings/bindings.hpp"
+#include "core/norm_problem.hpp"
 #include "core/problem.hpp"
 
 namespace fastconv::bindings {
@@ -125,6 +126,14 @@ void bind_problems(py::module_& m) {
       .def_property_readonly("output_shape",
                              [](const LinearProblem& p) { return to_tuple({p.rows, p.out_features}); });
 
+  py::class_<NormProblem> norm(m, "NormProblem", "One normalisation: the shape of its array.");
+  common<NormProblem>(norm, parse_norm);
+  norm.def_readonly("batch", &NormProblem::batch)
+      .def_readonly("channels", &NormProblem::channels)
+      .def_property_readonly("input_shape", [](const NormProblem& p) { return to_tuple(p.input_shape()); })
+      .def_property_readonly("output_shape", [](const NormProblem& p) { return to_tuple(p.input_shape()); });
+  spatial<NormProblem>(norm, "input", &NormProblem::input);
+
   m.def("conv_problem", conv_problem, py::arg("x_shape"), py::arg("weight_shape"), py::arg("stride") = 1,
         py::arg("padding") = 0, py::arg("dilation") = 1, py::arg("groups") = 1,
         py::arg("operation") = "conv2d");
@@ -140,9 +149,10 @@ void bind_problems(py::module_& m) {
       py::arg("x_shape"), py::arg("weight_shape"));
   m.def(
       "parse_descriptor",
-      [](const std::string& text) -> py::typing::Union<ConvProblem, PoolProblem, LinearProblem> {
+      [](const std::string& text) -> py::typing::Union<ConvProblem, PoolProblem, LinearProblem, NormProblem> {
         if (text.rfind("pool:", 0) == 0) return py::cast(parse_pool(text));
         if (text.rfind("linear:", 0) == 0) return py::cast(parse_linear(text));
+        if (text.rfind("norm:", 0) == 0) return py::cast(parse_norm(text));
         return py::cast(parse_conv(text));
       },
       py::arg("descriptor"), "The problem that a descriptor names; ValueError says which part is wrong.");

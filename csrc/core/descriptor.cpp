@@ -1,7 +1,9 @@
-// A descriptor is one line of key-number pairs, behind "pool:" or "linear:" for what is not a convolution:
+// A descriptor is one line of key-number pairs, behind "pool:", "linear:" or "norm:" for what is not a
+// convolution:
 //   conv     n batch  g groups  c in channels  k out channels
 //   pool     n batch  c channels  ceil 1 for ceil mode
 //   linear   n rows  i in features  o out features
+//   norm     n batch  c channels, and input extents or none
 // and for conv and pool, outermost dimension first:
 //   input d h w   kernel t r s   stride sd sh sw   dilation dd dh dw   padding pd ph pw, after qd qh qw
 // d given means 3-D, else h given 2-D, else 1-D with the last name of each group. A missing inner extent
@@ -12,6 +14,7 @@
 #include <map>
 #include <stdexcept>
 
+#include "norm_problem.hpp"
 #include "problem.hpp"
 
 namespace fastconv {
@@ -174,6 +177,14 @@ std::string describe(const LinearProblem& p) {
   return text;
 }
 
+std::string describe(const NormProblem& p) {
+  std::string text = "norm:";
+  append(text, "n", p.batch);
+  append(text, "c", p.channels);
+  if (p.spatial > 0) append_group(text, kInput, p.input, p.spatial);
+  return text;
+}
+
 ConvProblem parse_conv(const std::string& descriptor) {
   Parser parser(descriptor, "conv:");
   const int spatial = parser.spatial();
@@ -218,6 +229,17 @@ LinearProblem parse_linear(const std::string& descriptor) {
   const int64_t rows = parser.take("n"), in = parser.take("i"), out = parser.take("o");
   parser.finish();
   return make_linear_problem(parser.title(), {rows, in}, {out, in});
+}
+
+NormProblem parse_norm(const std::string& descriptor) {
+  Parser parser(descriptor, "norm:");
+  Shape input{parser.take("n"), parser.take("c")};
+  if (parser.has("d") || parser.has("h") || parser.has("w")) {
+    const Shape extents = parser.group(kInput, parser.spatial());
+    input.insert(input.end(), extents.begin(), extents.end());
+  }
+  parser.finish();
+  return make_norm_problem(parser.title(), input);
 }
 
 }   // namespace fastconv

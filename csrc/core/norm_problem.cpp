@@ -12,6 +12,9 @@ Shape NormProblem::input_shape() const {
 
 int64_t NormProblem::plane() const { return input[0] * input[1] * input[2]; }
 
+// Mean and square are four operations an element, the result three.
+int64_t NormProblem::flops() const { return 7 * batch * channels * plane(); }
+
 int64_t NormProblem::bytes(int64_t itemsize) const { return 2 * batch * channels * plane() * itemsize; }
 
 NormProblem make_norm_problem(const char* operation, const Shape& input) {

@@ -12,6 +12,7 @@ struct NormProblem {
 
   Shape input_shape() const;
   int64_t plane() const;                   // elements of a channel of an image
+  int64_t flops() const;                   // of the forward pass in training
   int64_t bytes(int64_t itemsize) const;   // input and output, each touched once
 };
 
@@ -20,7 +21,7 @@ NormProblem make_norm_problem(const char* operation, const Shape& input);
 // Training needs a variance: std::invalid_argument where a channel has a single value.
 void check_trainable(const char* operation, const NormProblem& problem);
 
-//   norm:n8c64h56   as other descriptors; without an extent (N, C)
+//   norm:n8c64h56   as other descriptors (descriptor.cpp); without an extent (N, C)
 std::string describe(const NormProblem& problem);
 NormProblem parse_norm(const std::string& descriptor);
 

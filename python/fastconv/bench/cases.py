@@ -29,8 +29,18 @@ class Case(NamedTuple):
 
     @property
     def kind(self) -> str:
-        kinds = {_core.ConvProblem: "conv", _core.PoolProblem: "pool"}
+        kinds = {_core.ConvProblem: "conv", _core.PoolProblem: "pool", _core.NormProblem: "norm"}
         return kinds.get(type(self.problem), "linear")
+
+    @property
+    def work(self) -> tuple[float, float]:
+        """Operations, and bytes of all inputs and results, or of the fewest passes over them: a
+        normalisation reads its inputs once for the sums and again for the elements."""
+        problem = self.problem
+        bytes = problem.bytes(np.dtype(self.dtype).itemsize)
+        if self.kind == "norm":
+            return 0, bytes * (3 if self.pass_name == "forward" else 5) / 2
+        return problem.flops if self.kind != "pool" else 0, bytes
 
 
 def cases(
@@ -38,7 +48,8 @@ def cases(
 ) -> Iterator[Case]:
     """Every pass that a problem has in every layout that it can have."""
     for descriptor in descriptors:
-        rows = ["rows"] if descriptor.startswith("linear:") else layouts
+        images = len(parse_descriptor(descriptor).input_shape) > 2
+        rows = layouts if images else ["rows"]
         for pass_name in passes(descriptor):
             if pass_name in pass_names:
                 for layout in rows:
@@ -80,6 +91,14 @@ def our_call(case: Case, arrays: tuple[Array, ...]) -> Callable[[], object]:
             "forward": lambda: ops.linear(x, weight, bias),
             "backward_input": lambda: ops.linear_backward_input(grad, weight),
             "backward_weight": lambda: ops.linear_backward_weight(grad, x),
+        }[case.pass_name]
+    if case.kind == "norm":
+        weight, bias = weights
+        _, mean, invstd = ops.batch_norm(x, None, None, weight, bias, True)
+        kept = (weight, bias, mean, invstd)
+        return {
+            "forward": lambda: ops.batch_norm(x, None, None, weight, bias, True),
+            "backward_input": lambda: ops.batch_norm_backward(grad, x, *kept, True),
         }[case.pass_name]
     window = (p.kernel, p.stride, p.padding, p.dilation, p.ceil_mode)
     _, indices = ops.max_pool2d(x, *window)

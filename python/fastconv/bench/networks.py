@@ -45,6 +45,17 @@ def _vgg(nn: Any) -> Any:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(4096, 10))
 
 
+def _bn_cnn(nn: Any) -> Any:
+    """Pairs of 3x3 convolutions of 32 and 64 channels with batch normalisation, on 32x32 images."""
+    layers, before = [], 3
+    for width in (32, 64):
+        for channels in (before, width):
+            layers += [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+        layers.append(nn.MaxPool2d(2))
+        before = width
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(4096, 10))
+
+
 def _resnet18(nn: Any) -> Any:
     """The convolutions of ResNet-18 in one chain: no shortcuts, no normalisation."""
     layers = [nn.Conv2d(3, 64, 7, stride=2, padding=3), nn.ReLU(), nn.MaxPool2d(3, 2, 1)]
@@ -70,6 +81,7 @@ NETWORKS = {
     "train:lenet5-n64": Network(_lenet5, (64, 1, 28, 28), 10),
     "train:cifar-n64": Network(_cifar, (64, 3, 32, 32), 10),
     "train:vgg-n32": Network(_vgg, (32, 3, 32, 32), 10, "channels_last"),
+    "train:bn-cnn-n64": Network(_bn_cnn, (64, 3, 32, 32), 10, "channels_last"),
     "infer:lenet5-n1": Network(_lenet5, (1, 1, 28, 28), 10),
     "infer:resnet18-n1": Network(_resnet18, (1, 3, 224, 224), 1000),
     "busy:lenet5-n64": Network(_lenet5, (64, 1, 28, 28), 10),
@@ -119,7 +131,7 @@ def operations(descriptor: str) -> int:
     forward = [
         2 * math.prod(row.output_shape[1:]) * (row.parameters - row.output_shape[0])
         for row in summary(chosen.build(nn), chosen.shape[1:]).rows
-        if row.parameters  # a weight and a bias for each result
+        if row.parameters and row.kind != "BatchNorm2d"  # a weight and a bias for each result
     ]
     passes = sum(forward) if kind_of(descriptor) == "infer" else 3 * sum(forward) - forward[0]
     return chosen.shape[0] * passes

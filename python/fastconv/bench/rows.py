@@ -7,8 +7,6 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from fastconv.autograd.engine import no_grad
 from fastconv.bench import footprint, networks, torch_peer
 from fastconv.bench.cases import Case, cases, implementation, inputs, our_call
@@ -62,7 +60,7 @@ def _without_tape(peer: str | None) -> AbstractContextManager[object]:
 
 
 def _problem(case: Case, peer: str | None) -> Subject:
-    problem, arrays = case.problem, inputs(case)
+    arrays = inputs(case)
     key = {
         "descriptor": case.descriptor,
         "kind": case.kind,
@@ -76,10 +74,8 @@ def _problem(case: Case, peer: str | None) -> Subject:
         call = torch_peer.peer_call(case, arrays) if peer else None
         return {case.layout: call} if call else {}
 
-    flops = problem.flops if case.kind != "pool" else 0
-    work = (flops, problem.bytes(np.dtype(case.dtype).itemsize))
     return Subject(
-        key, lambda: our_call(case, arrays), peers, work, within=lambda: _without_tape(peer)
+        key, lambda: our_call(case, arrays), peers, case.work, within=lambda: _without_tape(peer)
     )
 
 

@@ -39,7 +39,12 @@ def peer_call(case: Case, arrays: tuple[Array, ...]) -> Callable[[], object] | N
             made = made.contiguous(memory_format=torch.channels_last)
         return made
 
-    calls: dict[str, Callable[..., Any]] = {"conv": _conv, "linear": _linear, "pool": _pool}
+    calls: dict[str, Callable[..., Any]] = {
+        "conv": _conv,
+        "linear": _linear,
+        "pool": _pool,
+        "norm": _norm,
+    }
     return calls[case.kind](case.problem, case.pass_name, *(tensor(array) for array in arrays))
 
 
@@ -91,3 +96,15 @@ def _pool(p: Any, pass_name: str, x: Any, grad: Any) -> Callable[[], object]:
         return lambda: aten.max_pool2d_with_indices(x, *window)
     _, indices = aten.max_pool2d_with_indices(x, *window)
     return lambda: aten.max_pool2d_with_indices_backward(grad, x, *window, indices)
+
+
+def _norm(
+    p: Any, pass_name: str, x: Any, grad: Any, weight: Any, bias: Any
+) -> Callable[[], object]:
+    import torch
+
+    forward, backward = torch.native_batch_norm, torch.ops.aten.native_batch_norm_backward
+    if pass_name == "forward":
+        return lambda: forward(x, weight, bias, None, None, True, 0.1, 1e-5)
+    _, *kept = forward(x, weight, bias, None, None, True, 0.1, 1e-5)
+    return lambda: backward(grad, x, weight, None, None, *kept, True, 1e-5, [True] * 3)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import numpy as np
 
 from fastconv import _core, reference
-from fastconv.testing.compare import assert_exact
+from fastconv.testing.compare import assert_exact, assert_matches
 from fastconv.testing.data import Poisoned, exact_integers, lay_out
 from fastconv.testing.descriptors import parse_descriptor
 
@@ -16,9 +17,9 @@ Array = np.ndarray
 
 
 def passes(descriptor: str) -> tuple[str, ...]:
-    """The passes that a problem has; pooling has no weight."""
+    """The passes that a problem has; pooling has no weight, normalisation one backward pass."""
     both = ("forward", "backward_input")
-    return both if descriptor.startswith("pool:") else (*both, "backward_weight")
+    return both if descriptor.startswith(("pool:", "norm:")) else (*both, "backward_weight")
 
 
 def repeat_line(descriptor: str, pass_name: str, layout: str, dtype: Any, seed: int) -> str:
@@ -32,7 +33,9 @@ def repeat_line(descriptor: str, pass_name: str, layout: str, dtype: Any, seed: 
 def arrays_of(problem: Any, seed: int, dtype: Any = np.float64) -> tuple[Array, ...]:
     """Exact integers for x, the gradient of the output and, where there are any, weight, bias."""
     shapes = [problem.input_shape, problem.output_shape]
-    if not isinstance(problem, _core.PoolProblem):
+    if isinstance(problem, _core.NormProblem):
+        shapes += [problem.input_shape[1:2]] * 2
+    elif not isinstance(problem, _core.PoolProblem):
         shapes += [problem.weight_shape, problem.weight_shape[:1]]
     return tuple(exact_integers(shape, seed + i, dtype) for i, shape in enumerate(shapes))
 
@@ -71,6 +74,14 @@ def _run_pool(ops: Any, p: Any, pass_name: str, arrays: tuple[Array, ...]) -> An
     return ops.max_pool2d_backward(grad, indices, p.input_shape, *window)
 
 
+def _run_norm(ops: Any, pass_name: str, arrays: tuple[Array, ...]) -> Any:
+    x, grad, weight, bias = arrays
+    y, mean, invstd = ops.batch_norm(x, None, None, weight, bias, True)
+    if pass_name == "forward":
+        return y
+    return ops.batch_norm_backward(grad, x, weight, bias, mean, invstd, True)
+
+
 def run(
     ops: Any,
     problem: Any,
@@ -84,6 +95,8 @@ def run(
         results = _run_conv(ops, problem, pass_name, arrays, out, algorithm)
     elif isinstance(problem, _core.LinearProblem):
         results = _run_linear(ops, pass_name, arrays)
+    elif isinstance(problem, _core.NormProblem):
+        results = _run_norm(ops, pass_name, arrays)
     else:
         results = _run_pool(ops, problem, pass_name, arrays)
     return results if isinstance(results, tuple) else (results,)
@@ -105,7 +118,8 @@ def check(
     seed: int = 0,
     algorithm: str = "direct",
 ) -> None:
-    """One pass of one problem, from inputs that lie as `layout` says, compared cell by cell.
+    """One pass of one problem, from inputs that lie as `layout` says, compared cell by cell; of a
+    normalisation, whose results are no integers, by its error.
 
     Results that can go to an array of the caller's are written into one full of NaN between
     guards. Raises AssertionError with the line that repeats the check.
@@ -123,6 +137,10 @@ def check(
         assert actual[0] is out.array, f"another array than out= was returned\n{repeat}"
         out.check(repeat)
     for got, want in zip(actual, expected, strict=True):
+        if isinstance(problem, _core.NormProblem):
+            values = max(1, math.prod(problem.input_shape) // problem.channels)
+            assert_matches(got, want, dtype, values, repeat)
+            continue
         kind = np.dtype(np.int64 if want.dtype == np.int64 else dtype)
         # 16 bits do not hold every sum: one rounding, at the end.
         assert_exact(got, want.astype(kind) if kind.itemsize == 2 else want, kind, repeat)

@@ -3,7 +3,8 @@
 A convolution `n8c64h56k64r3p1` is a batch of 8 images of 64 channels and 56x56 cells, 64 filters of
 3x3, padding 1; `sh` is the stride, `dh` the dilation, `g` the groups, `q` the padding after where
 it differs from the padding before, `p`. `pool:n64c6h28r2` pools 2x2 windows; `linear:n64i400o120`
-is a layer of 400 features to 120. A second extent that equals the first is left out (`w`, `s`).
+is a layer of 400 features to 120, `norm:n8c64h56` a batch normalisation. A second extent that
+equals the first is left out (`w`, `s`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import re
 
 from fastconv import _core
 
-Problem = _core.ConvProblem | _core.PoolProblem | _core.LinearProblem
+Problem = _core.ConvProblem | _core.PoolProblem | _core.LinearProblem | _core.NormProblem
 
 # Every distinct convolution of a network once, with the batch that the benches use.
 LENET = ("n64c1h28k6r5p2", "n64c6h14k16r5")
@@ -128,6 +129,19 @@ POOL = (
     "pool:n8c64h112r3sh2p1",
 )
 
+# Batch normalisations: of the network in the benches, of ResNet-50, of a linear layer.
+NORM = (
+    "norm:n64c32h32",
+    "norm:n64c64h16",
+    "norm:n8c64h112",
+    "norm:n8c64h56",
+    "norm:n8c256h56",
+    "norm:n8c512h28",
+    "norm:n8c256h14",
+    "norm:n8c2048h7",
+    "norm:n128c1024",
+)
+
 # Where kernels go wrong: edges, tails, empty and tiny extents, every parameter alone and mixed.
 CORNER = (
     "n1c1h1k1r1",
@@ -197,6 +211,7 @@ DESCRIPTOR_SETS: dict[str, tuple[str, ...]] = {
     "mobilenet": MOBILENET,
     "linear": LINEAR,
     "pool": POOL,
+    "norm": NORM,
     "corner": CORNER,
     "winograd": WINOGRAD,
 }
@@ -223,4 +238,4 @@ def describe(problem: Problem) -> str:
 
 def with_batch(descriptor: str, batch: int) -> str:
     """The same problem with another number of images or rows."""
-    return re.sub(r"^(pool:|linear:)?n\d+", rf"\g<1>n{batch}", descriptor)
+    return re.sub(r"^(pool:|linear:|norm:)?n\d+", rf"\g<1>n{batch}", descriptor)
