@@ -6,6 +6,7 @@
 
 #include "conv/choice.hpp"
 #include "conv/winograd_tiles.hpp"
+#include "parallel.hpp"
 
 namespace fastconv::cpu {
 namespace {
@@ -52,6 +53,14 @@ bool run_together(const CorrelationAlgorithm& algorithm, const std::vector<Corre
   return true;
 }
 
+void zero(void* data, int64_t bytes) {
+  constexpr int64_t kGrain = int64_t{1} << 19;
+  parallel_ranges(bytes, kGrain, [&](int64_t begin, int64_t end) {
+    std::memset(static_cast<char*>(data) + begin, 0, size_t(end - begin));
+  });
+}
+void zero(const View& view) { zero(view.data, view.elements() * itemsize(view.dtype)); }
+
 // Correlations of one array with one weight that together make one result; `complete`: all of it.
 template <class T>
 void correlate(const std::vector<Correlation>& parts, bool complete, Algorithm algorithm, const View& in,
@@ -61,7 +70,7 @@ void correlate(const std::vector<Correlation>& parts, bool complete, Algorithm a
     if (!find(correlations, parts[i], choice.in, choice.out)) choice.in = choice.out;
   const Formatted<T> source(in, choice.in);
   const FormattedResult<T> result(out, choice.out);
-  if (!complete) std::memset(result.data(), 0, size_t(out.elements()) * sizeof(T));
+  if (!complete) zero(result.data(), out.elements() * int64_t(sizeof(T)));
   const CorrelationData<T> data = {
       source.data(), choice.in, weight.as<const T>(), bias ? bias->as<const T>() : nullptr, activation,
       result.data(), choice.out};
@@ -94,8 +103,6 @@ void backward_weight(const Correlation& c, Algorithm algorithm, const View& grad
                                       x_format,           dw.as<T>(),  db ? db->as<T>() : nullptr};
   run(choose_gradient(c, algorithm, grad_format, x_format), c, data);
 }
-
-void zero(const View& view) { std::memset(view.data, 0, size_t(view.elements() * itemsize(view.dtype))); }
 
 }   // namespace
 

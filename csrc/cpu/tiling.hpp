@@ -20,6 +20,9 @@ constexpr double kChunkFlops = 1e6;
 // Enough chunks to keep up to this many threads evenly busy.
 constexpr int64_t kChunks = 16;
 
+// Chunks of work that pays for them, where more cost little.
+constexpr int64_t kFineChunks = 32;
+
 // Larger results are written past the caches: what comes first would be gone before it is read. A group of
 // cores shares about this much.
 constexpr int64_t kCachedBytes = int64_t{32} << 20;

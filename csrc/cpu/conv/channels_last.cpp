@@ -26,21 +26,32 @@ bool mergeable(const Correlation& c) {
 // How the work is cut, from the problem alone: strips of output rows (of any image), and panels of channels.
 struct Partition {
   int64_t rows, strips;    // all output rows; parts of them
+  int64_t columns;         // parts of a row, where there are few strips
   int64_t panel, panels;   // channels a panel; panels a group
   int64_t bundles;         // parts of the panels, where there are few strips
 };
 
 Partition partition(const Correlation& c, int64_t panel) {
+  // Pixels a strip: fewer would load the weight in vain, and leave too much of the last register tile empty.
+  constexpr double kPixels = 192, kFewestPixels = 96;
+  constexpr double kFineFlops = 4e6;   // a chunk of such a strip
   Partition part{};
   part.rows = c.batch * c.h.out;
   part.panel = panel;
   part.panels = div_up(c.out_channels, panel);
-  const double worth = std::max(192.0, kChunkFlops / c.flops_per_pixel());
-  const int64_t pixels = std::max<int64_t>(1, int64_t(double(part.rows * c.w.out) / worth));
-  part.strips = std::min(part.rows, pixels < kChunks ? pixels : round_up(pixels, kChunks));
-  const double flops = c.flops_per_pixel() * double(part.rows * c.w.out);
+  const double all = double(part.rows * c.w.out), flops = c.flops_per_pixel() * all;
+  const int64_t pixels =
+      std::max<int64_t>(1, int64_t(all / std::max(kPixels, kChunkFlops / c.flops_per_pixel())));
+  const int64_t strips = pixels < kChunks ? pixels : round_up(pixels, kChunks);
   const int64_t wanted = std::min(kChunks, int64_t(flops / kChunkFlops) + 1);
-  part.bundles = std::clamp<int64_t>(wanted / std::max<int64_t>(1, part.strips), 1, part.panels);
+  const int64_t finer = std::min({div_up(kChunks, part.panels), int64_t(all / kFewestPixels),
+                                  int64_t(flops / kFineFlops / double(part.panels))});
+  part.strips = std::min(part.rows, std::max(strips, finer));
+  const int64_t widest = std::max<int64_t>(1, int64_t(all / double(part.strips) / kPixels));
+  const int64_t fine = std::min(kFineChunks, int64_t(flops / kChunkFlops) + 1);
+  part.columns =
+      part.strips < part.rows ? 1 : std::clamp<int64_t>(div_up(fine, part.strips * part.panels), 1, widest);
+  part.bundles = std::clamp<int64_t>(wanted / (part.strips * part.columns), 1, part.panels);
   return part;
 }
 
@@ -114,21 +125,64 @@ void put_planes(const Correlation& c, const T* computed, int64_t first, int64_t 
                 int64_t row1, T* out) {
   const int64_t plane = c.h.extent * c.w.extent;
   const auto& transpose = kernels<T>().pack.transpose;
-  const bool dense = c.h.dense() && c.w.dense();
+  const bool dense = c.h.dense() && c.w.dense(), whole = c.w.out == c.w.extent;
   const memory::Buffer line(dense ? 0 : size_t(channels * c.w.out) * sizeof(T));
   for_images(c, row0, row1, [&](int64_t n, int64_t p0, int64_t p1, int64_t, int64_t) {
     T* to = out + (n * c.out_channels + first) * plane;
-    if (dense)
+    if (dense && whole)
       return transpose(computed + (n * c.h.out + p0 - row0) * c.w.out * channels, channels, to + p0 * c.w.out,
                        plane, (p1 - p0) * c.w.out, channels);
     for (int64_t p = p0; p < p1; ++p) {
-      transpose(computed + (n * c.h.out + p - row0) * c.w.out * channels, channels, line.as<T>(), c.w.out,
-                c.w.out, channels);
+      const T* from = computed + (n * c.h.out + p - row0) * c.w.out * channels;
+      if (dense) {
+        transpose(from, channels, to + p * c.w.extent + c.w.out_first, plane, c.w.out, channels);
+        continue;
+      }
+      transpose(from, channels, line.as<T>(), c.w.out, c.w.out, channels);
       T* at = to + (c.h.out_first + p * c.h.out_step) * c.w.extent + c.w.out_first;
       for (int64_t k = 0; k < channels; ++k)
         for (int64_t q = 0; q < c.w.out; ++q) at[k * plane + q * c.w.out_step] = line.as<T>()[k * c.w.out + q];
     }
   });
+}
+
+struct Task {
+  int64_t row0, row1, first, last;   // output rows of all images; panels
+};
+
+template <class T>
+void compute(const Correlation& c, const CorrelationData<T>& data, const Partition& part, const T* packed,
+             const std::vector<T>& zeros, const Task& task) {
+  const bool merge = mergeable(c), turn = !merge && data.in_format == MemoryFormat::contiguous;
+  const Columns read = columns_read(c.w);
+  const int64_t width = merge ? (c.w.out - 1) * c.w.stride + c.w.taps : turn ? read.end - read.begin : 0;
+  Strip<T> strip{};
+  strip.row0 = task.row0;
+  strip.row1 = task.row1;
+  const memory::Buffer copy(
+      size_t(width > 0 ? lines_of(c, strip.row0, strip.row1) * width * c.in_channels : 0) * sizeof(T));
+  if (merge) {
+    keep_order(c, strip);
+    copy_lines(c, data, copy.as<T>(), strip);
+  } else {
+    classify(c, strip);
+    point_at_taps(c,
+                  turn ? turned_lines(c, data.in, strip.row0, strip.row1, copy.as<T>())
+                       : lines_in_place(c, data.in, strip.row0, strip.row1),
+                  zeros.data(), strip);
+  }
+  if (data.out_format == MemoryFormat::contiguous) {   // groups == 1
+    const int64_t channels = std::min(c.out_channels, task.last * part.panel) - task.first * part.panel;
+    const memory::Buffer computed(size_t(strip.pixels() * channels) * sizeof(T));
+    locate_in_strip(c, channels, strip);
+    multiply(c, data, part, strip, packed, 0, task.first, task.last, computed.as<T>());
+    put_planes(c, computed.as<const T>(), task.first * part.panel, channels, strip.row0, strip.row1, data.out);
+  } else {
+    locate_outputs(c, c.out_channels * c.groups, strip);
+    for (int64_t g = 0; g < c.groups; ++g)
+      multiply(c, data, part, strip, packed, g, task.first, task.last,
+               data.out + g * c.out_channels + task.first * part.panel);
+  }
 }
 
 template <class T>
@@ -137,42 +191,18 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
   const Partition part = partition(c, gemm.lanes * gemm.vectors);
   const memory::Buffer packed(size_t(c.groups * part.panels * part.panel * c.depth()) * sizeof(T));
   pack_weight(c, data.weight, part.panel, gemm.lanes, packed.as<T>());
-  const bool merge = mergeable(c), turn = !merge && data.in_format == MemoryFormat::contiguous;
-  const bool planes = data.out_format == MemoryFormat::contiguous;
-  const std::vector<T> zeros(merge ? 0 : size_t(c.in_channels * c.groups));
-  const int64_t line = (merge ? (c.w.out - 1) * c.w.stride + c.w.taps : turn ? c.w.in : 0) * c.in_channels;
-
-  const double flops = c.flops_per_pixel() * double(part.rows * c.w.out) / double(part.strips * part.bundles);
-  parallel_items(part.strips * part.bundles, flops, [&](int64_t task) {
-    const int64_t i = task / part.bundles, bundle = task % part.bundles;
-    const int64_t first = part_begin(part.panels, part.bundles, bundle),
-                  last = part_begin(part.panels, part.bundles, bundle + 1);
-    Strip<T> strip{};
-    strip.row0 = part_begin(part.rows, part.strips, i);
-    strip.row1 = part_begin(part.rows, part.strips, i + 1);
-    const memory::Buffer copy(size_t(line > 0 ? lines_of(c, strip.row0, strip.row1) * line : 0) * sizeof(T));
-    if (merge) {
-      keep_order(c, strip);
-      copy_lines(c, data, copy.as<T>(), strip);
-    } else {
-      classify(c, strip);
-      point_at_taps(c,
-                    turn ? turned_lines(c, data.in, strip.row0, strip.row1, copy.as<T>())
-                         : lines_in_place(c, data.in, strip.row0, strip.row1),
-                    zeros.data(), strip);
-    }
-    if (planes) {   // groups == 1
-      const int64_t channels = std::min(c.out_channels, last * part.panel) - first * part.panel;
-      const memory::Buffer computed(size_t(strip.pixels() * channels) * sizeof(T));
-      locate_in_strip(c, channels, strip);
-      multiply(c, data, part, strip, packed.as<T>(), 0, first, last, computed.as<T>());
-      put_planes(c, computed.as<const T>(), first * part.panel, channels, strip.row0, strip.row1, data.out);
-    } else {
-      locate_outputs(c, c.out_channels * c.groups, strip);
-      for (int64_t g = 0; g < c.groups; ++g)
-        multiply(c, data, part, strip, packed.as<T>(), g, first, last,
-                 data.out + g * c.out_channels + first * part.panel);
-    }
+  const std::vector<T> zeros(mergeable(c) ? 0 : size_t(c.in_channels * c.groups));
+  const int64_t tasks = part.strips * part.columns * part.bundles;
+  const double flops = c.flops_per_pixel() * double(part.rows * c.w.out) / double(tasks);
+  parallel_items(tasks, flops, [&](int64_t task) {
+    // The strips of a bundle in turn: its weight stays in the cache.
+    const int64_t bundle = task / (part.strips * part.columns), column = task % part.columns;
+    const int64_t strip = task / part.columns % part.strips;
+    const Correlation own =
+        columns_of(c, part_begin(c.w.out, part.columns, column), part_begin(c.w.out, part.columns, column + 1));
+    compute(own, data, part, packed.as<const T>(), zeros,
+            {part_begin(part.rows, part.strips, strip), part_begin(part.rows, part.strips, strip + 1),
+             part_begin(part.panels, part.bundles, bundle), part_begin(part.panels, part.bundles, bundle + 1)});
   });
 }
 

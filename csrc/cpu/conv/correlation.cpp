@@ -113,15 +113,17 @@ BackwardParts backward_correlations(const ConvProblem& p) {
 template <class T>
 void copy_format(const T* from, MemoryFormat from_format, T* to, int64_t batch, int64_t channels,
                  int64_t pixels) {
-  // Seen from the source: rows x columns, to be transposed in each image.
-  const int64_t rows = from_format == MemoryFormat::contiguous ? channels : pixels;
-  const int64_t columns = from_format == MemoryFormat::contiguous ? pixels : channels;
-  const int64_t slice = std::max<int64_t>(64, 65536 / std::max<int64_t>(1, rows) / 64 * 64);
-  const int64_t slices = div_up(columns, slice);
-  parallel_items(batch * slices, kMoveFlops * double(rows * std::min(slice, columns)), [&](int64_t task) {
-    const int64_t n = task / slices, j = task % slices * slice;
-    kernels<T>().pack.transpose(from + n * rows * columns + j, columns, to + n * rows * columns + j * rows,
-                                rows, rows, std::min(slice, columns - j));
+  const int64_t slice = std::max<int64_t>(64, 65536 / std::max<int64_t>(1, channels) / 64 * 64);
+  const int64_t slices = div_up(pixels, slice);
+  parallel_items(batch * slices, kMoveFlops * double(channels * std::min(slice, pixels)), [&](int64_t task) {
+    const int64_t image = task / slices * channels * pixels, p = task % slices * slice;
+    const int64_t count = std::min(slice, pixels - p);
+    if (from_format == MemoryFormat::contiguous)
+      kernels<T>().pack.transpose(from + image + p, pixels, to + image + p * channels, channels, channels,
+                                  count);
+    else
+      kernels<T>().pack.transpose(from + image + p * channels, channels, to + image + p, pixels, count,
+                                  channels);
   });
 }
 template void copy_format(const float*, MemoryFormat, float*, int64_t, int64_t, int64_t);

@@ -42,6 +42,14 @@ struct Correlation {
   double flops_per_pixel() const { return 2.0 * double(depth()) * double(out_channels) * double(groups); }
 };
 
+// The part of its result that is output columns [begin, end).
+inline Correlation columns_of(Correlation c, int64_t begin, int64_t end) {
+  c.w.out = end - begin;
+  c.w.first += begin * c.w.stride;
+  c.w.out_first += begin * c.w.out_step;
+  return c;
+}
+
 // Groups that are not worth a matrix product each: depthwise convolution and its like.
 bool few_channels_a_group(const Correlation&);
 

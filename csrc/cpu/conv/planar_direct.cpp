@@ -17,25 +17,31 @@ namespace {
 
 constexpr int64_t kFewOutputs = 48;
 constexpr int64_t kFewInputs = 4;
+constexpr int64_t kFewestColumns = 256;
 constexpr int64_t kCopyBytes = 256 << 10;   // of the lines of one strip: a quarter of a small L2
 
-// Rows of a plane a strip, so that its lines fit the cache.
+// Rows of a plane a strip, so that its lines fit the cache; of a wide row, a block of columns.
 struct Partition {
   int64_t rows, strips;
+  int64_t columns, blocks;
 };
 
 template <class T>
 Partition partition(const Correlation& c, const LineCopy& lines) {
   Partition part{};
   const double flops = c.flops_per_pixel() * double(c.pixels()) / double(c.groups);
-  const int64_t planes = c.batch * c.groups;
+  const int64_t planes = c.batch * c.groups, lanes = kernels<T>().gemm.lanes;
   const int64_t line_bytes = lines.pitch * c.in_channels * c.h.stride * int64_t(sizeof(T));
   const int64_t fitting = std::max<int64_t>(1, kCopyBytes / line_bytes);
-  const int64_t wanted = std::clamp<int64_t>(div_up(kChunks, planes), 1, int64_t(flops / kChunkFlops) + 1);
+  const int64_t wanted = std::clamp<int64_t>(div_up(kFineChunks, planes), 1, int64_t(flops / kChunkFlops) + 1);
   part.rows = std::clamp<int64_t>(std::min(fitting, div_up(c.h.out, wanted)), 1, c.h.out);
   part.strips = div_up(c.h.out, part.rows);
   part.rows = div_up(c.h.out, part.strips);
   part.strips = div_up(c.h.out, part.rows);
+  const int64_t cuts = part.rows > 1 ? 1 : std::max(wanted / part.strips, line_bytes / kCopyBytes);
+  part.columns =
+      round_up(div_up(c.w.out, std::clamp<int64_t>(cuts, 1, div_up(c.w.out, kFewestColumns))), lanes);
+  part.blocks = div_up(c.w.out, part.columns);
   return part;
 }
 
@@ -93,7 +99,7 @@ void compute(const Correlation& c, const LineCopy& lines, const Image<T>& image,
     for (int j = 0; j < args.vectors; ++j) {
       const int64_t p = (v + j) / across, q = (v + j) % across * gemm.lanes;
       args.x_offsets[j] = p * c.h.stride * lines.pitch + q;
-      args.c_offsets[j] = dense ? (begin + p) * c.w.extent + q : j * gemm.lanes;
+      args.c_offsets[j] = dense ? (begin + p) * c.w.extent + c.w.out_first + q : j * gemm.lanes;
       args.lanes[j] = int(std::min<int64_t>(gemm.lanes, c.w.out - q));
     }
     args.x = image.copy;
@@ -120,8 +126,9 @@ void compute(const Correlation& c, const LineCopy& lines, const Image<T>& image,
 template <class T>
 void run(const Correlation& c, const CorrelationData<T>& data) {
   const auto& gemm = kernels<T>().gemm;
-  const LineCopy lines(c, gemm.lanes);
-  const Partition part = partition<T>(c, lines);
+  const Partition part = partition<T>(c, LineCopy(c, gemm.lanes));
+  const Correlation block = columns_of(c, 0, std::min(c.w.out, part.columns));
+  const LineCopy lines(block, gemm.lanes);
   const Weights<T> weights(c, data.weight);
   const int64_t depth = c.depth(), blocks = depth_blocks(depth), plane = c.h.extent * c.w.extent;
   std::vector<const T*> rows;   // [group][block][out channel]
@@ -129,41 +136,44 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
     for (int64_t b = 0; b < blocks; ++b)
       for (int64_t k = 0; k < c.out_channels; ++k)
         rows.push_back(weights.rows + (g * c.out_channels + k) * depth + part_begin(depth, blocks, b));
-  const std::vector<int32_t> offsets = lines.offsets(c, part.rows);
-  const int64_t channel = lines.channel(c, part.rows), all = c.batch * c.groups * part.strips;
+  const std::vector<int32_t> offsets = lines.offsets(block, part.rows);
+  const int64_t channel = lines.channel(block, part.rows), pieces = part.strips * part.blocks;
   const bool relu = data.activation == Activation::relu;
   const ActivationKernel<T> finish = relu ? nullptr : activation_kernel<T>(data.activation);
 
-  const LineCopy::Pieces whole = lines.pieces(c, 0, part.rows);
-  const double flops = c.flops_per_pixel() * double(c.pixels()) / double(c.groups * part.strips);
+  const LineCopy::Pieces whole = lines.pieces(block, 0, part.rows);
+  const double flops = c.flops_per_pixel() * double(c.pixels()) / double(c.groups * pieces);
   const auto& gather = kernels<T>().pack.gather;
-  parallel_bundles(all, flops, [&](int64_t first, int64_t last) {
+  parallel_bundles(c.batch * c.groups * pieces, flops, [&](int64_t first, int64_t last) {
     const memory::Buffer copy(size_t(c.in_channels * channel) * sizeof(T));
     const memory::Buffer scratch(size_t(c.out_channels * gemm.lanes * gemm.vectors) * sizeof(T));
     const auto fill = [&](const T* plane, const std::vector<Segment>& segments) {
       gather(plane, c.h.in * c.w.in, copy.as<T>(), channel, c.in_channels, segments.data(),
              int64_t(segments.size()), c.w.stride);
     };
-    if (part.strips == 1) fill(nullptr, whole.zeros);
+    if (pieces == 1) fill(nullptr, whole.zeros);
     for (int64_t i = first; i < last; ++i) {
-      const int64_t image = i / part.strips, g = image % c.groups;
-      const int64_t begin = i % part.strips * part.rows, end = std::min(c.h.out, begin + part.rows);
+      const int64_t image = i / pieces, g = image % c.groups, q = i % part.blocks * part.columns;
+      const int64_t begin = i / part.blocks % part.strips * part.rows,
+                    end = std::min(c.h.out, begin + part.rows);
+      const Correlation own = columns_of(c, q, std::min(c.w.out, q + part.columns));
       const T* in = data.in + image * c.in_channels * c.h.in * c.w.in;
-      if (part.strips == 1) {
+      if (pieces == 1) {
         fill(in, whole.data);
       } else {
-        const LineCopy::Pieces own = lines.pieces(c, begin, end);
-        fill(in, own.zeros);
-        fill(in, own.data);
+        const LineCopy::Pieces its = lines.pieces(own, begin, end);
+        fill(in, its.zeros);
+        fill(in, its.data);
       }
       T* out = data.out + image * c.out_channels * plane;
-      compute<T>(c, lines,
+      compute<T>(own, lines,
                  {copy.as<T>(), data.bias ? data.bias + g * c.out_channels : nullptr,
                   rows.data() + g * blocks * c.out_channels, offsets.data(), out},
                  begin, end, relu, scratch.as<T>());
-      for (int64_t k = 0; k < c.out_channels && finish; ++k) {
-        T* to = out + k * plane + begin * c.w.extent;
-        finish(to, to, (end - begin) * c.w.extent);
+      if (!finish) continue;   // forward: rows lie one after the other, and a block is one row's
+      for (int64_t k = 0; k < c.out_channels; ++k) {
+        T* to = out + k * plane + begin * c.w.extent + q;
+        finish(to, to, (end - begin - 1) * c.w.extent + own.w.out);
       }
     }
   });

@@ -13,7 +13,7 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kFineChunks = 64;   // pieces of a problem whose last one may run alone
+constexpr int64_t kMostPieces = 64;   // of a problem whose last one may run alone
 constexpr int64_t kFewRows = 96;      // fewer output channels would not pay for gathering a block again
 
 // What the block of a panel is made of: for each tap, pieces of the input of a channel, and zeros.
@@ -191,7 +191,7 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
 
   const int64_t pixels = c.batch * c.pixels(), vectors = div_up(pixels, gemm.lanes);
   const double flops = 2.0 * double(c.depth()) * double(c.out_channels) * double(pixels) * double(c.groups);
-  const int64_t wanted = std::min(kFineChunks, int64_t(flops / kChunkFlops) + 1);
+  const int64_t wanted = std::min(kMostPieces, int64_t(flops / kChunkFlops) + 1);
   const int64_t panels = div_up(vectors, gemm.vectors);
   const int64_t strips = std::min(panels, std::max(div_up(panels, 4), div_up(wanted, c.groups)));
   const int64_t splits = std::clamp<int64_t>(wanted / (c.groups * strips), 1, div_up(c.out_channels, kFewRows));

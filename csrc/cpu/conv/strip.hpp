@@ -160,16 +160,27 @@ inline int64_t lines_of(const Correlation& c, int64_t row0, int64_t row1) {
   return lines;
 }
 
-// The input as lines of channels-last pixels: line y of the image of strip row i is line origin[i] + y.
+// Columns of the input that the output reads.
+struct Columns {
+  int64_t begin, end;
+};
+inline Columns columns_read(const Axis& w) {
+  const int64_t begin = std::clamp<int64_t>(w.first, 0, w.in);
+  return {begin, std::clamp(w.first + (w.out - 1) * w.stride + (w.taps - 1) * w.step + 1, begin, w.in)};
+}
+
+// The input as lines of channels-last pixels: line y of the image of strip row i is line origin[i] + y; it
+// begins with column `first`.
 template <class T>
 struct Lines {
   const T* data;
+  int64_t width, first;
   std::vector<int64_t> origin;
 };
 
 template <class T>
 Lines<T> lines_in_place(const Correlation& c, const T* in, int64_t row0, int64_t row1) {
-  Lines<T> lines{in, {}};
+  Lines<T> lines{in, c.w.in, 0, {}};
   for (int64_t row = row0; row < row1; ++row) lines.origin.push_back(row / c.h.out * c.h.in);
   return lines;
 }
@@ -177,14 +188,17 @@ Lines<T> lines_in_place(const Correlation& c, const T* in, int64_t row0, int64_t
 // Turns the lines of planes that the strip reads.
 template <class T>
 Lines<T> turned_lines(const Correlation& c, const T* in, int64_t row0, int64_t row1, T* copy) {
-  Lines<T> lines{copy, {}};
+  const Columns read = columns_read(c.w);
+  Lines<T> lines{copy, read.end - read.begin, read.begin, {}};
   int64_t line = 0;
   for_images(c, row0, row1, [&](int64_t n, int64_t p0, int64_t p1, int64_t y0, int64_t y1) {
     y0 = std::clamp<int64_t>(y0, 0, c.h.in);
     y1 = std::clamp<int64_t>(y1, y0, c.h.in);
-    kernels<T>().pack.transpose(in + (n * c.in_channels * c.h.in + y0) * c.w.in, c.h.in * c.w.in,
-                                copy + line * c.w.in * c.in_channels, c.in_channels, c.in_channels,
-                                (y1 - y0) * c.w.in);
+    const bool whole = lines.width == c.w.in;
+    for (int64_t y = y0; y < y1; y += whole ? y1 - y0 : 1)
+      kernels<T>().pack.transpose(in + (n * c.in_channels * c.h.in + y) * c.w.in + lines.first, c.h.in * c.w.in,
+                                  copy + (line + y - y0) * lines.width * c.in_channels, c.in_channels,
+                                  c.in_channels, (whole ? y1 - y0 : 1) * lines.width);
     lines.origin.insert(lines.origin.end(), size_t(p1 - p0), line - y0);
     line += y1 - y0;
   });
@@ -207,7 +221,7 @@ void point_at_taps(const Correlation& c, const Lines<T>& lines, const T* zeros, 
         for (size_t i = part.first; i < part.last; ++i) {
           const Piece& piece = strip.pieces[i];
           const int64_t y = (strip.row0 + piece.row) % c.h.out * c.h.stride + c.h.first + r * c.h.step;
-          const int64_t line = (lines.origin[size_t(piece.row)] + y) * c.w.in;
+          const int64_t line = (lines.origin[size_t(piece.row)] + y) * lines.width - lines.first;
           const bool inside = y >= 0 && y < c.h.in;
           int64_t x = piece.column * c.w.stride + c.w.first + s * c.w.step;
           if (piece.inside)

@@ -16,32 +16,39 @@ namespace fastconv::cpu {
 namespace {
 
 constexpr int64_t kFewInputs = 8;
-constexpr int64_t kRows = 2048;    // of the product that share a pass: times 64 channels, half an L2
-constexpr int64_t kPixels = 160;   // a panel of the gradient: at 64 channels it just fits L1
+constexpr int64_t kFewestRows = 192;   // of the depth: fewer do not pay for packing the gradient again
+constexpr int64_t kRows = 2048;        // of the product that share a pass: times 64 channels, half an L2
+constexpr int64_t kPixels = 160;       // a panel of the gradient: at 64 channels it just fits L1
 
 bool copies_lines(const Correlation& c) { return c.in_channels <= kFewInputs && LineCopy::fits(c); }
 
-// Taps are split where all rows would not fit the cache; output rows (of any image) into chunks with private
-// copies of dw, added up in order. Neither depends on threads.
+// The depth (taps of input channels) is split where all of it would not fit the cache, or other parts are few;
+// output rows (of any image), or parts of wide ones, into chunks with private copies of dw, added up in order.
+// Neither depends on threads.
 struct Partition {
   int64_t panel, panels;    // output channels a panel; panels a group
-  int64_t splits;           // of the taps
-  int64_t rows, chunks;     // output rows of all images; parts of them
+  int64_t splits;           // of the depth
   int64_t strip, columns;   // output rows a packed panel, and columns: of a wide row, a part
+  int64_t across;           // such parts of a row
+  int64_t rows, chunks;     // output rows of all images; parts of them, or of the parts of all
 };
 
 Partition partition(const Correlation& c, int64_t panel, bool lines) {
   Partition part{};
   part.panel = panel;
   part.panels = div_up(c.out_channels, panel);
-  part.splits = lines ? 1 : std::clamp<int64_t>(div_up(c.depth(), kRows), 1, c.taps());
+  part.splits = lines ? 1 : div_up(c.depth(), kRows);
   part.rows = c.batch * c.h.out;
   part.strip = std::clamp<int64_t>(kPixels / c.w.out, 1, lines ? c.h.out : part.rows);
   part.columns = div_up(c.w.out, div_up(c.w.out, kPixels));
+  part.across = div_up(c.w.out, part.columns);
   const double flops = c.flops_per_pixel() * double(part.rows * c.w.out);
   const int64_t wanted = std::clamp<int64_t>(int64_t(flops / kChunkFlops), 1, kChunks);
-  part.chunks =
-      std::clamp<int64_t>(wanted / (c.groups * part.panels * part.splits), 1, div_up(part.rows, part.strip));
+  part.chunks = std::clamp<int64_t>(wanted / (c.groups * part.panels * part.splits), 1,
+                                    part.across > 1 ? part.rows * part.across : div_up(part.rows, part.strip));
+  if (!lines)
+    part.splits = std::max(part.splits,
+                           std::min(wanted / (c.groups * part.panels * part.chunks), c.depth() / kFewestRows));
   return part;
 }
 
@@ -86,8 +93,9 @@ void clip(const Correlation& c, const T* const* rows, const Strides& x, int64_t 
 
 template <class T>
 struct Job {
-  int64_t g, j, split, row0, row1;
-  T *dw, *db;   // [depth][panel], [panel] or null
+  int64_t g, j, split;
+  int64_t begin, end;   // rows, or parts of wide ones
+  T *dw, *db;           // [depth][panel], [panel] or null
 };
 
 template <class T>
@@ -103,22 +111,24 @@ void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Part
   const std::vector<ptrdiff_t> offsets = row_offsets(c.in_channels, c.taps() * part.panel);
   const memory::Buffer packed(size_t(part.strip * part.columns * padded) * sizeof(T));
   std::vector<Run<T>> runs;
-  const int64_t t0 = part_begin(c.taps(), part.splits, job.split);
-  const int64_t t1 = part_begin(c.taps(), part.splits, job.split + 1);
-  for (int64_t row = job.row0; row < job.row1; row += part.strip)
-    for (int64_t q0 = 0; q0 < c.w.out; q0 += part.columns) {
-      const int64_t end = std::min(job.row1, row + part.strip), q1 = std::min(c.w.out, q0 + part.columns);
-      const int64_t pixels = (end - row) * (q1 - q0);
-      pack_gradient(c, data, row * c.w.out + q0, pixels, job.g * c.out_channels + job.j * part.panel, width,
-                    padded, packed.as<T>());
-      if (job.db) kernels<T>().pack.add_rows(packed.as<T>(), padded, pixels, width, job.db);
-      for (int64_t t = t0; t < t1; ++t) {
-        clip(c, rows.data(), x, row, end, q0, q1, t / c.w.taps, t % c.w.taps, runs);
-        gemm.panel({c.in_channels, width, runs.data(), int64_t(runs.size()), c.w.stride * x.column,
-                    packed.as<T>(), job.dw + t * part.panel, offsets.data(), row > job.row0 || q0 > 0, nullptr,
-                    nullptr, false});
-      }
+  const int64_t d0 = part_begin(c.depth(), part.splits, job.split);
+  const int64_t d1 = part_begin(c.depth(), part.splits, job.split + 1);
+  for (int64_t at = job.begin; at < job.end;) {
+    const int64_t row = at / part.across, q0 = at % part.across * part.columns;
+    const int64_t end = part.across > 1 ? row + 1 : std::min(job.end, row + part.strip);
+    const int64_t q1 = std::min(c.w.out, q0 + part.columns), pixels = (end - row) * (q1 - q0);
+    pack_gradient(c, data, row * c.w.out + q0, pixels, job.g * c.out_channels + job.j * part.panel, width,
+                  padded, packed.as<T>());
+    if (job.db) kernels<T>().pack.add_rows(packed.as<T>(), padded, pixels, width, job.db);
+    for (int64_t d = d0; d < d1;) {
+      const int64_t t = d / c.in_channels, i = d % c.in_channels, count = std::min(c.in_channels - i, d1 - d);
+      clip(c, rows.data() + i, x, row, end, q0, q1, t / c.w.taps, t % c.w.taps, runs);
+      gemm.panel({count, width, runs.data(), int64_t(runs.size()), c.w.stride * x.column, packed.as<T>(),
+                  job.dw + t * part.panel, offsets.data() + i, at > job.begin, nullptr, nullptr, false});
+      d += count;
     }
+    at += end - row;
+  }
 }
 
 // x is planes here.
@@ -137,15 +147,18 @@ void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Par
   for (const int32_t offset : lines.offsets(c, part.strip)) rows.push_back(copy.as<T>() + offset);
   const std::vector<ptrdiff_t> offsets = row_offsets(c.depth(), part.panel);
   std::vector<Run<T>> runs;
-  for (int64_t row = job.row0; row < job.row1;) {
-    const int64_t n = row / c.h.out, begin = row % c.h.out;
-    const int64_t end = std::min({c.h.out, begin + part.strip, begin + job.row1 - row});
+  for (int64_t at = job.begin; at < job.end;) {
+    const int64_t row = at / part.across, n = row / c.h.out, begin = row % c.h.out;
+    const int64_t end =
+        part.across > 1 ? begin + 1 : std::min({c.h.out, begin + part.strip, begin + job.end - row});
     const LineCopy::Pieces pieces = lines.pieces(c, begin, end);
     for (const std::vector<Segment>& segments : {pieces.zeros, pieces.data})
       pack.gather(data.x + (n * c.groups + job.g) * c.in_channels * in_plane, in_plane, copy.as<T>(), channel,
                   c.in_channels, segments.data(), int64_t(segments.size()), c.w.stride);
-    for (int64_t q0 = 0; q0 < c.w.out; q0 += part.columns) {
-      const int64_t q1 = std::min(c.w.out, q0 + part.columns), pixels = (end - begin) * (q1 - q0);
+    const int64_t last = std::min((row + end - begin) * part.across, job.end);
+    for (; at < last; at += end - begin) {
+      const int64_t q0 = at % part.across * part.columns, q1 = std::min(c.w.out, q0 + part.columns);
+      const int64_t pixels = (end - begin) * (q1 - q0);
       pack_gradient(c, data, row * c.w.out + q0, pixels, job.g * c.out_channels + job.j * part.panel, width,
                     padded, packed.as<T>());
       if (job.db) pack.add_rows(packed.as<T>(), padded, pixels, width, job.db);
@@ -153,9 +166,8 @@ void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Par
       for (int64_t p = 0; p < end - begin; ++p)
         runs.push_back({rows.data(), p * c.h.stride * lines.pitch + q0, p * (q1 - q0), q1 - q0});
       gemm.panel({c.depth(), width, runs.data(), int64_t(runs.size()), 1, packed.as<T>(), job.dw,
-                  offsets.data(), row > job.row0 || q0 > 0, nullptr, nullptr, false});
+                  offsets.data(), at > job.begin, nullptr, nullptr, false});
     }
-    row += end - begin;
   }
 }
 
@@ -187,8 +199,8 @@ void run(const Correlation& c, const WeightGradientData<T>& given) {
     if (db) std::memset(db, 0, size_t(part.panel) * sizeof(T));
     (lines ? by_lines<T> : by_taps<T>)(c, data, part,
                                        {block / part.panels, block % part.panels, split,
-                                        part_begin(part.rows, part.chunks, chunk),
-                                        part_begin(part.rows, part.chunks, chunk + 1), dw, db});
+                                        part_begin(part.rows * part.across, part.chunks, chunk),
+                                        part_begin(part.rows * part.across, part.chunks, chunk + 1), dw, db});
   });
 
   const int64_t slices = std::clamp<int64_t>(depth * part.panel / 65536, 1, kChunks);

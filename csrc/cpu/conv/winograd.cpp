@@ -17,8 +17,11 @@ namespace fastconv::cpu {
 namespace {
 
 constexpr int64_t kMostTaps = 25;
-constexpr int64_t kBlockTiles = 30;     // five register tiles
+constexpr int64_t kBlockTiles = 30;   // five register tiles
+constexpr int64_t kFewBlocks = 12;    // fewer are cut smaller, down to
+constexpr int64_t kFewestTiles = 18;
 constexpr int64_t kChannelBlock = 64;   // of a weight transformed on the way
+constexpr int64_t kThinBlock = 16;      // of one transformed before, where there are few
 
 struct Panel {
   int64_t group, first, width, padded;   // output channels of the group
@@ -107,9 +110,10 @@ void run_by_blocks(const Correlation& c, const CorrelationData<T>& data, const T
   const auto weight_of = [&](int64_t index, const Panel& panel) {
     return Products<T>(weights.as<T>() + index * part, c.in_channels, panel.padded);
   };
-  const int64_t slices = div_up(c.in_channels, kChannelBlock);
-  parallel_items(c.groups * panels * slices, kMoveFlops * double(entries * kChannelBlock * widest),
-                 [&](int64_t task) {
+  const int64_t slices = std::clamp(div_up(kChunks, c.groups * panels), div_up(c.in_channels, kChannelBlock),
+                                    div_up(c.in_channels, kThinBlock));
+  parallel_items(c.groups * panels * slices,
+                 kMoveFlops * double(entries * div_up(c.in_channels, slices) * widest), [&](int64_t task) {
                    const Panel panel = panel_of(c, task / slices, widest, gemm.lanes);
                    const int64_t begin = part_begin(c.in_channels, slices, task % slices);
                    const int64_t end = part_begin(c.in_channels, slices, task % slices + 1);
@@ -118,7 +122,8 @@ void run_by_blocks(const Correlation& c, const CorrelationData<T>& data, const T
                    transform_weight(c, data.weight, panel, begin, end, transforms.weight, to);
                  });
 
-  const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, kBlockTiles);
+  const int64_t wanted = std::clamp(grid.all * c.groups / kFewBlocks, kFewestTiles, kBlockTiles);
+  const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, wanted);
   const double flops = product_flops(c, grid, blocks.front().tiles(), c.out_channels);
   parallel_items(c.groups * int64_t(blocks.size()), flops, [&](int64_t task) {
     const int64_t g = task % c.groups;
@@ -143,7 +148,9 @@ template <class T>
 void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const TileGrid& grid) {
   const auto& gemm = kernels<T>().gemm;
   const WinogradKernels<T>& transforms = winograd_kernels<T>(grid);
-  const int64_t widest = gemm.lanes * gemm.vectors, panels = div_up(c.out_channels, widest);
+  const int64_t full = gemm.lanes * gemm.vectors;
+  const int64_t widest = c.groups * div_up(c.out_channels, full) < kChunks ? full / 2 : full;
+  const int64_t panels = div_up(c.out_channels, widest);
   const int64_t entries = grid.products(), pitch = round_up(c.in_channels, gemm.lanes) + gemm.lanes;
   const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, kBlockTiles);
   const int64_t part = entries * Products<T>::stride_of(grid.all, pitch);
@@ -153,12 +160,18 @@ void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const T
     input.data += first * pitch;
     return input;
   };
-  parallel_items(c.groups * int64_t(blocks.size()), kMoveFlops * double(entries * kBlockTiles * pitch),
-                 [&](int64_t task) {
-                   const int64_t g = task % c.groups;
-                   const TileBlock& block = blocks[size_t(task / c.groups)];
-                   read_tiles(grid, block, input_of(c, data, g), {grid.edge(), c.h.first, c.w.first},
-                              transforms.input, input_from(g, block.first));
+  const int64_t slices = div_up(c.in_channels, kChannelBlock);
+  parallel_items(c.groups * int64_t(blocks.size()) * slices,
+                 kMoveFlops * double(entries * kBlockTiles * kChannelBlock), [&](int64_t task) {
+                   const int64_t slice = task % slices, g = task / slices % c.groups;
+                   const TileBlock& block = blocks[size_t(task / slices / c.groups)];
+                   const int64_t i0 = part_begin(c.in_channels, slices, slice);
+                   Channels<const T> from = input_of(c, data, g);
+                   from.first += i0;
+                   from.count = part_begin(c.in_channels, slices, slice + 1) - i0;
+                   Products<T> to = input_from(g, block.first);
+                   to.data += i0;
+                   read_tiles(grid, block, from, {grid.edge(), c.h.first, c.w.first}, transforms.input, to);
                  });
 
   const int64_t bundles = std::clamp<int64_t>(kChunks / (c.groups * panels), 1, int64_t(blocks.size()));

@@ -14,9 +14,10 @@ namespace {
 
 constexpr int64_t kMostTaps = 25;
 constexpr int64_t kBlockTiles = 48;
-constexpr int64_t kRows = 64;               // input channels a task: their sums with a panel fit an L2
+constexpr int64_t kRows = 64;               // input channels a task
 constexpr int64_t kStageBytes = 16 << 20;   // of transformed tiles
-constexpr int64_t kMostChunks = 8;          // each adds to sums of its own
+constexpr int64_t kTasks = 64;              // of a stage's products, about
+constexpr int64_t kFinishRows = 16;         // input channels that are transformed back together
 constexpr int64_t kSumRows = 4096;          // pixels a partial sum of the bias gradient
 
 // How the work is cut, from the problem alone.
@@ -24,7 +25,7 @@ struct Partition {
   int64_t panel, panels;   // output channels a panel; panels a group
   int64_t slices;          // parts of the input channels
   int64_t stage;           // blocks of tiles a stage
-  int64_t chunks;          // parts of a stage's blocks, with private sums
+  int64_t splits;          // parts of the entries
 };
 
 template <class T>
@@ -36,8 +37,7 @@ Partition partition(const Correlation& c, const TileGrid& grid, int64_t blocks) 
   part.slices = div_up(c.in_channels, kRows);
   const int64_t tile_bytes = grid.products() * c.groups * (c.in_channels + c.out_channels) * int64_t(sizeof(T));
   part.stage = std::clamp<int64_t>(kStageBytes / (tile_bytes * kBlockTiles), 3, std::max<int64_t>(3, blocks));
-  part.chunks = std::clamp<int64_t>(kMostChunks / (c.groups * part.panels * part.slices), 1,
-                                    std::min(part.stage, blocks));
+  part.splits = std::clamp<int64_t>(kTasks / (c.groups * part.panels * part.slices), 1, grid.products());
   return part;
 }
 
@@ -58,7 +58,7 @@ struct Workspace {
         sum_part(entries * Products<T>::stride_of(kRows, panel)),
         input(size_t(c.groups * input_part) * sizeof(T)),
         gradient(size_t(c.groups * part.panels * gradient_part) * sizeof(T)),
-        sums(size_t(part.chunks * c.groups * part.panels * part.slices * sum_part) * sizeof(T)) {}
+        sums(size_t(c.groups * part.panels * part.slices * sum_part) * sizeof(T)) {}
 
   Products<T> input_of(int64_t group, int64_t tile) const {
     return at(input.as<T>() + group * input_part, tiles, pitch, tile);
@@ -115,45 +115,51 @@ struct Job {
   int64_t padded(int64_t panel) const { return round_up(width(panel), kernels<T>().gemm.lanes); }
 };
 
-// One block of a stage whose tiles begin at `first`: the input, and every panel of the gradient.
+// One block of a stage whose tiles begin at `first`: a slice of the input's channels.
 template <class T>
-void transform(const Job<T>& job, int64_t group, const TileBlock& block, int64_t first) {
+void transform_input(const Job<T>& job, int64_t group, int64_t slice, const TileBlock& block, int64_t first) {
   const Correlation& c = job.c;
-  const WinogradKernels<T>& transforms = winograd_kernels<T>(job.grid);
+  const int64_t i0 = part_begin(c.in_channels, job.part.slices, slice);
+  const int64_t i1 = part_begin(c.in_channels, job.part.slices, slice + 1);
+  Products<T> to = job.work.input_of(group, block.first - first);
+  to.data += i0;
   read_tiles<T>(job.grid, block,
-                {job.data.x, job.data.x_format, c.h.in, c.w.in, c.groups * c.in_channels, group * c.in_channels,
-                 c.in_channels},
-                {job.grid.edge(), c.h.first, c.w.first}, transforms.input,
-                job.work.input_of(group, block.first - first));
-  for (int64_t j = 0; j < job.part.panels; ++j) {
-    const int64_t index = group * job.part.panels + j, width = job.width(j), padded = job.padded(j);
-    const Products<T> to = job.work.gradient_of(index, padded, block.first - first);
-    if (padded > width)
-      for (int64_t q = 0; q < job.grid.products(); ++q)
-        std::memset(to.data + q * to.stride, 0, size_t(block.tiles() * padded) * sizeof(T));
-    read_tiles<T>(job.grid, block,
-                  {job.data.grad, job.data.grad_format, c.h.out, c.w.out, c.groups * c.out_channels,
-                   group * c.out_channels + j * job.part.panel, width},
-                  {job.grid.m, 0, 0}, transforms.gradient, to);
-  }
+                {job.data.x, job.data.x_format, c.h.in, c.w.in, c.groups * c.in_channels,
+                 group * c.in_channels + i0, i1 - i0},
+                {job.grid.edge(), c.h.first, c.w.first}, winograd_kernels<T>(job.grid).input, to);
 }
 
-// Adds the products of tiles [begin, end) of the stage to a chunk's sums.
+// The same: a panel of the gradient.
 template <class T>
-void multiply(const Job<T>& job, int64_t panel, int64_t slice, int64_t chunk, int64_t begin, int64_t end,
+void transform_gradient(const Job<T>& job, int64_t group, int64_t j, const TileBlock& block, int64_t first) {
+  const Correlation& c = job.c;
+  const int64_t index = group * job.part.panels + j, width = job.width(j), padded = job.padded(j);
+  const Products<T> to = job.work.gradient_of(index, padded, block.first - first);
+  if (padded > width)
+    for (int64_t q = 0; q < job.grid.products(); ++q)
+      std::memset(to.data + q * to.stride, 0, size_t(block.tiles() * padded) * sizeof(T));
+  read_tiles<T>(job.grid, block,
+                {job.data.grad, job.data.grad_format, c.h.out, c.w.out, c.groups * c.out_channels,
+                 group * c.out_channels + j * job.part.panel, width},
+                {job.grid.m, 0, 0}, winograd_kernels<T>(job.grid).gradient, to);
+}
+
+// Adds the products of a stage's first `tiles` tiles to the sums, of entries [q0, q1).
+template <class T>
+void multiply(const Job<T>& job, int64_t panel, int64_t slice, int64_t q0, int64_t q1, int64_t tiles,
               bool accumulate) {
   const int64_t i0 = part_begin(job.c.in_channels, job.part.slices, slice);
   const int64_t rows = part_begin(job.c.in_channels, job.part.slices, slice + 1) - i0;
-  const int64_t padded = job.padded(panel), all = job.c.groups * job.part.panels;
-  const Products<T> input = job.work.input_of(panel / job.part.panels, begin);
-  const Products<T> gradient = job.work.gradient_of(panel, padded, begin);
-  const Products<T> sums = job.work.sums_of((chunk * all + panel) * job.part.slices + slice, padded);
+  const int64_t padded = job.padded(panel);
+  const Products<T> input = job.work.input_of(panel / job.part.panels, 0);
+  const Products<T> gradient = job.work.gradient_of(panel, padded, 0);
+  const Products<T> sums = job.work.sums_of(panel * job.part.slices + slice, padded);
   const std::vector<const T*> pointers = row_pointers<T>(input.data + i0, rows, 1);
   const std::vector<ptrdiff_t> offsets = row_offsets(rows, padded);
-  const int64_t blocks = depth_blocks(end - begin);
-  for (int64_t q = 0; q < job.grid.products(); ++q)
+  const int64_t blocks = depth_blocks(tiles);
+  for (int64_t q = q0; q < q1; ++q)
     for (int64_t b = 0; b < blocks; ++b) {
-      const int64_t t0 = part_begin(end - begin, blocks, b), t1 = part_begin(end - begin, blocks, b + 1);
+      const int64_t t0 = part_begin(tiles, blocks, b), t1 = part_begin(tiles, blocks, b + 1);
       const Run<T> run = {pointers.data(), q * input.stride + t0 * input.pitch, 0, t1 - t0};
       kernels<T>().gemm.panel({rows, job.width(panel), &run, 1, input.pitch,
                                gradient.data + q * gradient.stride + t0 * padded, sums.data + q * sums.stride,
@@ -161,18 +167,19 @@ void multiply(const Job<T>& job, int64_t panel, int64_t slice, int64_t chunk, in
     }
 }
 
-// Adds up the chunks and transforms back.
+// Transforms back: a part of a slice's input channels.
 template <class T>
-void finish(const Job<T>& job, int64_t panel, int64_t slice) {
-  const auto& pack = kernels<T>().pack;
+void finish(const Job<T>& job, int64_t panel, int64_t slice, int64_t part) {
+  constexpr int64_t parts = kRows / kFinishRows;
   const Correlation& c = job.c;
-  const int64_t i0 = part_begin(c.in_channels, job.part.slices, slice);
-  const int64_t rows = part_begin(c.in_channels, job.part.slices, slice + 1) - i0;
-  const int64_t padded = job.padded(panel), all = c.groups * job.part.panels * job.part.slices;
-  const Products<T> sums = job.work.sums_of(panel * job.part.slices + slice, padded);
-  for (int64_t q = 0; q < job.grid.products() && job.part.chunks > 1; ++q)
-    pack.add_rows(sums.data + q * sums.stride + all * job.work.sum_part, all * job.work.sum_part,
-                  job.part.chunks - 1, rows * padded, sums.data + q * sums.stride);
+  const int64_t begin = part_begin(c.in_channels, job.part.slices, slice);
+  const int64_t all = part_begin(c.in_channels, job.part.slices, slice + 1) - begin;
+  const int64_t r0 = part_begin(all, parts, part), rows = part_begin(all, parts, part + 1) - r0,
+                i0 = begin + r0;
+  if (rows == 0) return;
+  const int64_t padded = job.padded(panel);
+  Products<T> sums = job.work.sums_of(panel * job.part.slices + slice, padded);
+  sums.data += r0 * padded;
   // [input channel][tap][output channel]
   const memory::Buffer taps(size_t(rows * c.taps() * padded) * sizeof(T));
   T* cells[kMostTaps];
@@ -182,8 +189,8 @@ void finish(const Job<T>& job, int64_t panel, int64_t slice) {
                                                   false);
   }
   const int64_t k = panel / job.part.panels * c.out_channels + panel % job.part.panels * job.part.panel;
-  pack.transpose(taps.as<T>(), padded, job.data.dw + (k * c.in_channels + i0) * c.taps(),
-                 c.in_channels * c.taps(), rows * c.taps(), job.width(panel));
+  kernels<T>().pack.transpose(taps.as<T>(), padded, job.data.dw + (k * c.in_channels + i0) * c.taps(),
+                              c.in_channels * c.taps(), rows * c.taps(), job.width(panel));
 }
 
 template <class T>
@@ -202,24 +209,29 @@ void run(const Correlation& c, const WeightGradientData<T>& data) {
 
   const int64_t panels = c.groups * part.panels;
   const double flops = 2.0 * double(grid.products() * most) * double(c.in_channels * c.out_channels) /
-                       double(part.panels * part.slices * part.chunks);
-  const double moved = kMoveFlops * double(grid.products() * kBlockTiles * (c.in_channels + c.out_channels));
+                       double(part.panels * part.slices * part.splits);
+  const double moved = kMoveFlops * double(grid.products() * kBlockTiles * kRows);
+  const int64_t bands = part.slices + part.panels;   // of a block's channels
   for (int64_t b0 = 0; b0 < count; b0 += part.stage) {
     const int64_t b1 = std::min(count, b0 + part.stage), first = blocks[size_t(b0)].first;
-    parallel_items(c.groups * (b1 - b0), moved, [&](int64_t task) {
-      transform(job, task % c.groups, blocks[size_t(b0 + task / c.groups)], first);
+    parallel_items((b1 - b0) * c.groups * bands, moved, [&](int64_t task) {
+      const TileBlock& block = blocks[size_t(b0 + task / (c.groups * bands))];
+      const int64_t group = task / bands % c.groups, band = task % bands;
+      band < part.slices ? transform_input(job, group, band, block, first)
+                         : transform_gradient(job, group, band - part.slices, block, first);
     });
-    parallel_items(panels * part.slices * part.chunks, flops, [&](int64_t task) {
-      const int64_t chunk = task / (panels * part.slices), pair = task % (panels * part.slices);
-      const int64_t from = b0 + part_begin(b1 - b0, part.chunks, chunk);
-      const int64_t until = b0 + part_begin(b1 - b0, part.chunks, chunk + 1);
-      if (from < until)
-        multiply(job, pair / part.slices, pair % part.slices, chunk, blocks[size_t(from)].first - first,
-                 end_of(until) - first, b0 > 0);
+    parallel_items(panels * part.slices * part.splits, flops, [&](int64_t task) {
+      const int64_t split = task % part.splits, pair = task / part.splits;
+      multiply(job, pair / part.slices, pair % part.slices, part_begin(grid.products(), part.splits, split),
+               part_begin(grid.products(), part.splits, split + 1), end_of(b1) - first, b0 > 0);
     });
   }
-  parallel_items(panels * part.slices, kMoveFlops * double(grid.products() * kRows * part.panel),
-                 [&](int64_t task) { finish(job, task / part.slices, task % part.slices); });
+  constexpr int64_t parts = kRows / kFinishRows;
+  parallel_items(panels * part.slices * parts, kMoveFlops * double(grid.products() * kFinishRows * part.panel),
+                 [&](int64_t task) {
+                   const int64_t pair = task / parts;
+                   finish(job, pair / part.slices, pair % part.slices, task % parts);
+                 });
   if (data.db) bias_gradient(c, data);
 }
 

@@ -188,6 +188,10 @@ CORNER = (
     "n1c130h4k20r3p1",
     "n1c3h64w3k16r3p1",
     "n1c16h2w200k16r3p1",
+    "n1c50h1w1500k49r1s9",
+    "n2c3h1w1300k20r1s5pw2sw2",
+    "n1c30h1w900k30r1s3dw2pw1",
+    "n1g2c20h1w1100k40r1s4sw3",
 )
 
 # 3x3 and 5x5 kernels of stride 1, for Winograd: tails of tiles and channels, paddings, groups, wide
