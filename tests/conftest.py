@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from emulator import cupy_stand_in
-from emulator.backend import DeviceOps, EmulatedOps
+from emulator.backend import DeviceOps, EmulatedOps, kernels_held, kernels_launched
 
 import fastconv
 from fastconv import _core, ops, reference
@@ -90,6 +90,20 @@ ON_CUDA: tuple[str, ...] = (
     "test_update::test_total_norm",
     "test_update::test_writes_into_any_layout",
 )
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    text = "fail where a CUDA kernel has not run on the emulator"
+    parser.addoption("--every-kernel", action="store_true", help=text)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not session.config.getoption("every_kernel"):
+        return
+    missing = sorted(kernels_held() - kernels_launched())
+    if missing:
+        print("\nkernels that no test has run:", *missing, sep="\n  ")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

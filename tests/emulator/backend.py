@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import re
+import subprocess
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -30,6 +32,7 @@ def load(path: Path) -> ctypes.CDLL:
     loaded.emulator_allocate.argtypes = [ctypes.c_size_t]
     loaded.emulator_release.restype = ctypes.c_char_p
     loaded.emulator_release.argtypes = [ctypes.c_void_p]
+    loaded.emulator_launched.restype = ctypes.c_char_p
     return loaded
 
 
@@ -37,6 +40,18 @@ def load(path: Path) -> ctypes.CDLL:
 def library() -> ctypes.CDLL:
     """The emulator with all kernels, compiled where anything has changed."""
     return load(build_library())
+
+
+def kernels_held() -> set[str]:
+    """All kernels of the library, each with its template arguments: every one can be launched."""
+    command = ["nm", "--demangle", "--defined-only", str(build_library())]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    found = re.findall(r" [TW] (?:void )?(fastconv::cuda::\w+_kernel(?:<.*>)?)\(", listed)
+    return {name.replace("> >", ">>") for name in found}
+
+
+def kernels_launched() -> set[str]:
+    return set(library().emulator_launched().decode().replace("> >", ">>").splitlines())
 
 
 def _release(using: ctypes.CDLL, pointer: int) -> None:
