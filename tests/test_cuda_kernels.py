@@ -60,12 +60,20 @@ def test_activation(name, dtype, offset, order):
         assert (np.abs(dx - expected) <= unit * np.abs(expected) + denormal + cancelled).all()
 
 
-UPDATES = {
-    "sgd_update": (("momentum_buffers",), {"momentum": 0.9, "weight_decay": 0.1}),
-    "adam_update": (("exp_avgs", "exp_avg_sqs", "max_exp_avg_sqs"), {"step": 1}),
+UPDATES = {  # every combination of states that a rule has a kernel for
+    "sgd_update": ((), {"weight_decay": 0.1}),
+    "sgd_update, momentum": (("momentum_buffers",), {"momentum": 0.9, "weight_decay": 0.1}),
+    "adam_update": (("exp_avgs", "exp_avg_sqs"), {"step": 1}),
+    "adam_update, amsgrad": (("exp_avgs", "exp_avg_sqs", "max_exp_avg_sqs"), {"step": 1}),
     "adagrad_update": (("state_sums",), {"step": 1}),
     "adadelta_update": (("square_avgs", "acc_deltas"), {}),
-    "rmsprop_update": (("square_avgs", "grad_avgs", "momentum_buffers"), {"momentum": 0.9}),
+    "rmsprop_update": (("square_avgs",), {}),
+    "rmsprop_update, centered": (("square_avgs", "grad_avgs"), {}),
+    "rmsprop_update, momentum": (("square_avgs", "momentum_buffers"), {"momentum": 0.9}),
+    "rmsprop_update, both": (
+        ("square_avgs", "grad_avgs", "momentum_buffers"),
+        {"momentum": 0.9},
+    ),
     "lamb_update": (("exp_avgs", "exp_avg_sqs"), {"step": 1, "weight_decay": 0.1}),
 }
 
@@ -90,8 +98,9 @@ def test_updates_of_more_arrays_than_a_launch_takes(rule, dtype, order):
         there["square_avgs"] = [a.astype(kind) for a in wide["square_avgs"]]
         wide["square_avgs"] = [a.astype(np.float64) for a in there["square_avgs"]]
     sent = {name: [cupy.asarray(a) for a in arrays] for name, arrays in there.items()}
-    getattr(ops, rule)(**sent, lr=0.1, **options)
-    getattr(reference, rule)(**wide, lr=0.1, **options)
+    function = rule.partition(",")[0]
+    getattr(ops, function)(**sent, lr=0.1, **options)
+    getattr(reference, function)(**wide, lr=0.1, **options)
     for name, arrays in sent.items():
         for got, want in zip(arrays, wide[name], strict=True):
             bound = 4 * unit * (np.abs(want) + 1)
