@@ -250,7 +250,8 @@ def test_the_kernels_are_found():
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    "descriptor", ["n2c3h7w6k5r3s2sh2p1q0", "n3g2c4h9k6r3dh2p3", "n2c8h3k9r1", "n9c2h5k1r2"]
+    "descriptor",
+    ["n2c3h7w6k5r3s2sh2p1q0", "n3g2c4h9k6r3dh2p3", "n2c8h3k9r1", "n9c2h5k1r2", "n1g2c4h5k4r3"],
 )
 def test_convolution(descriptor, dtype, layout, order):
     """Exact sums of small integers, in every type."""

@@ -46,7 +46,7 @@ def kernels_held() -> set[str]:
     """All kernels of the library, each with its template arguments: every one can be launched."""
     command = ["nm", "--demangle", "--defined-only", str(build_library())]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found = re.findall(r" [TW] (?:void )?(fastconv::cuda::\w+_kernel(?:<.*>)?)\(", listed)
+    found = re.findall(r" [TW] (?:void )?(fastconv::cuda::[\w:]+_kernel(?:<.*>)?)\(", listed)
     return {name.replace("> >", ">>") for name in found}
 
 
