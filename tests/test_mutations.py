@@ -11,8 +11,8 @@ from emulator import build
 from emulator import cupy_stand_in as cupy
 from test_emulator import LAUNCH, ORDERS, Library, bits_of
 
-from fastconv import _core, ops
-from fastconv.testing import normal
+from fastconv import _core, ops, reference
+from fastconv.testing import exact_integers, normal
 
 PRODUCT = build.HERE / "kernels" / "product.cu"
 
@@ -121,6 +121,42 @@ def test_a_change_for_the_worse_is_seen(name):
     for order in ORDERS:
         text = product(library, "bfloat16", order, (70, 88, 200))
         assert text != "" and expected in text, order
+
+
+TILE = "csrc/cuda/tensor_core/tile.cuh"
+CONVOLUTION = {
+    "no barrier": ("    __syncthreads();   // stage i is", "    // stage i is", "between"),
+    "a wait for one group too few": (
+        "cp_async_wait<Tile::stages - 2>();",
+        "cp_async_wait<Tile::stages - 1>();",
+        "before the cp.async of thread",
+    ),
+    "halves of a's fragment swapped": (
+        "(step << 1) | (lane >> 4)));",
+        "(step << 1) | (1 - (lane >> 4))));",
+        None,
+    ),
+    "registers of b's fragment swapped": ("left[2] = {b[0], b[1]}", "left[2] = {b[1], b[0]}", None),
+}
+
+
+@pytest.mark.parametrize("name", CONVOLUTION)
+def test_a_change_of_the_convolution_is_seen(name):
+    """In what every tensor-core kernel is made of. None: by a wrong result."""
+    old, new, expected = CONVOLUTION[name]
+    changed = build.build_library(None, {TILE: (old, new)}, within="correlation_half.cu")
+    emulated.register(emulated.load(changed))
+    try:
+        x, w = (exact_integers(shape, 1) for shape in ((2, 32, 8, 9), (40, 32, 3, 3)))
+        arrays = [cupy.asarray(array.astype(np.float16)) for array in (x, w)]
+        if expected is None:
+            y = ops.conv2d(*arrays, padding=1).get()
+            assert not np.array_equal(y, reference.conv2d(x, w, padding=1).astype(np.float16))
+        else:
+            with pytest.raises(RuntimeError, match=f"conv2d: CUDA error: .*{expected}"):
+                ops.conv2d(*arrays, padding=1)
+    finally:
+        _core.register_cuda_backend(None)
 
 
 ACTIVATION = {

@@ -10,12 +10,13 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CACHE = Path(tempfile.gettempdir()) / f"fastconv-emulator-{os.getuid()}"
-FLAGS = ["-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra", f"-I{HERE}", f"-I{ROOT / 'csrc'}"]
+FLAGS = ["-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra", f"-I{HERE}"]
 # Every access of a kernel calls the emulator (access.cpp), in place of both sanitizers; a frame
 # larger than a page must not step over the page that faults below its stack.
 CHECKED = ["-fsanitize=thread", "-fsanitize=alignment", "-fstack-clash-protection"]
@@ -24,7 +25,7 @@ ENTRY = HERE / "entry" / "backend.cpp"
 CORE = ["problem.cpp", "problem_size.cpp", "norm_problem.cpp", "descriptor.cpp", "update_rules.cpp"]
 KEEP = 400  # objects and libraries
 
-# A file of the repository, and what is replaced in it by what.
+# A file of the repository, header or not, and what is replaced in it by what.
 Substitutions = Mapping[str, tuple[str, str]]
 
 
@@ -80,27 +81,56 @@ def dependencies(rule: str) -> list[str]:
     return [word for word in rule.replace("\\\n", " ").split()[1:] if not word.startswith("/usr/")]
 
 
-def compile_source(source: Path, text: str | None, flags: Sequence[str]) -> Path:
-    """The object file of a source, or of `text` in its place."""
-    content = source.read_bytes() if text is None else text.encode()
-    key = digest(compiler(), *flags, str(source), content)
+def flags_of(source: Path) -> list[str]:
+    return [compiler(), *FLAGS, *(KERNEL_FLAGS if source.suffix == ".cu" else [])]
+
+
+def compile_source(source: Path) -> Path:
+    """The object file of a source; beside it, of what it was made."""
+    key = digest(*flags_of(source), str(source), source.read_bytes())
     target, manifest = CACHE / f"{key}.o", CACHE / f"{key}.json"
     if target.exists() and unchanged(manifest):
         target.touch()
         return target
     with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-        read, made, rule = source, Path(folder) / "made.o", Path(folder) / "made.d"
-        if text is not None:
-            read = Path(folder) / source.name
-            read.write_text(text)
-        command = [compiler(), *FLAGS, f"-I{source.parent}", *flags, "-MMD", "-MF", str(rule)]
-        run([*command, "-c", str(read), "-o", str(made)])
-        used = [name for name in dependencies(rule.read_text()) if name != str(read)]
+        made, rule = Path(folder) / "made.o", Path(folder) / "made.d"
+        command = [*flags_of(source), f"-I{ROOT / 'csrc'}", "-MMD", "-MF", str(rule)]
+        run([*command, "-c", str(source), "-o", str(made)])
+        used = {os.path.normpath(name) for name in dependencies(rule.read_text())}
         written = Path(folder) / "made.json"
         written.write_text(json.dumps({name: digest(Path(name).read_bytes()) for name in used}))
         written.replace(manifest)
         made.replace(target)
     return target
+
+
+def changed_tree(folder: Path, changes: Substitutions) -> None:
+    """The sources with their changes, below another folder."""
+    for part in ("csrc", "tests/emulator/kernels"):
+        shutil.copytree(ROOT / part, folder / part)
+    for name, (old, new) in changes.items():
+        text = (folder / name).read_text()
+        if text.count(old) != 1:
+            raise ValueError(f"{name} holds {old!r} {text.count(old)} times, not once")
+        (folder / name).write_text(text.replace(old, new))
+
+
+def compile_changed(source: Path, changes: Substitutions) -> tuple[Path, bool]:
+    """Its object file, and whether it reads anything that is changed."""
+    plain = compile_source(source)
+    manifest = plain.with_suffix(".json").read_text()
+    if not {str(ROOT / name) for name in changes} & set(json.loads(manifest)):
+        return plain, False
+    target = CACHE / f"{digest(plain.name, manifest, repr(sorted(changes.items())))}.o"
+    if not target.exists():
+        with tempfile.TemporaryDirectory(dir=CACHE) as name:
+            folder, made = Path(name), Path(name) / "made.o"
+            changed_tree(folder, changes)
+            command = [*flags_of(source), f"-I{folder / 'csrc'}"]
+            run([*command, "-c", str(folder / source.relative_to(ROOT)), "-o", str(made)])
+            made.replace(target)
+    target.touch()
+    return target, True
 
 
 def forget_the_oldest() -> None:
@@ -110,36 +140,25 @@ def forget_the_oldest() -> None:
         path.with_suffix(".json").unlink(missing_ok=True)
 
 
-def substituted(source: Path, substitutions: Substitutions) -> str | None:
-    change = substitutions.get(os.path.relpath(source, ROOT))
-    if change is None:
-        return None
-    text, (old, new) = source.read_text(), change
-    if text.count(old) != 1:
-        raise ValueError(f"{source} holds {old!r} {text.count(old)} times, not once")
-    return text.replace(old, new)
-
-
 def build_library(
-    sources: Sequence[Path] | None = None, substitutions: Substitutions | None = None
+    sources: Sequence[Path] | None = None,
+    substitutions: Substitutions | None = None,
+    within: str = "*",
 ) -> Path:
     """The shared library of the emulator with `sources` (default: all of the CUDA backend).
 
-    `substitutions` changes the text of some sources first, for tests that must see a fault.
+    `substitutions` changes the text of some files first, for tests that must see a fault, as the
+    sources whose names are like `within` read them.
     """
     CACHE.mkdir(mode=0o700, exist_ok=True)
     changes = substitutions or {}
-    wanted = library_sources() if sources is None else list(sources)
-    unknown = set(changes) - {os.path.relpath(source, ROOT) for source in wanted}
-    if unknown:
-        raise ValueError(f"no source of the library: {sorted(unknown)}")
-
-    def build(source: Path) -> Path:
-        flags = KERNEL_FLAGS if source.suffix == ".cu" else []
-        return compile_source(source, substituted(source, changes), flags)
-
+    wanted = [*emulator_sources(), *(library_sources() if sources is None else sources)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(build, [*emulator_sources(), *wanted]))
+        seen = [changes if fnmatchcase(source.name, within) else {} for source in wanted]
+        built = list(pool.map(compile_changed, wanted, seen))
+    if changes and not any(changed for _, changed in built):
+        raise ValueError(f"no source of the library reads {sorted(changes)}")
+    objects = [path for path, _ in built]
     target = CACHE / f"{digest(*(path.read_bytes() for path in objects))}.so"
     if not target.exists():
         with tempfile.TemporaryDirectory(dir=CACHE) as folder:
