@@ -22,6 +22,10 @@ struct BatchNormParameters {
   double momentum, eps;
   Activation activation;   // none or relu
 };
+struct DropoutParameters {
+  double p;
+  uint64_t key;   // of Philox4x32-10
+};
 // Options of an update. `step` counts from 1.
 struct SgdParameters {
   double lr, momentum, dampening, weight_decay;
@@ -111,6 +115,8 @@ struct Backend {
   void (*batch_norm_backward)(const NormProblem&, bool training, Activation, const View& grad, const View& x,
                               const View* weight, const View* bias, const View& mean, const View& invstd,
                               const View* dx, const View* dw, const View* db);
+
+  void (*dropout)(const DropoutParameters&, const View& x, const View& y);
 
   // In place on parameters and state, all parameters of a call in one pass. State:
   void (*sgd_update)(const SgdParameters&, const Updates&);             // momentum buffer or null

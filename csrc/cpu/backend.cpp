@@ -3,6 +3,7 @@
 #include "activation.hpp"
 #include "batch_norm.hpp"
 #include "conv.hpp"
+#include "dropout.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
 #include "optimizer.hpp"
@@ -31,6 +32,7 @@ const Backend* cpu_backend() {
       cpu::cross_entropy_backward,
       cpu::batch_norm,
       cpu::batch_norm_backward,
+      cpu::dropout,
       cpu::sgd_update,
       cpu::adam_update,
       cpu::adagrad_update,

@@ -3,6 +3,7 @@
 #include "activation.hpp"
 #include "batch_norm.hpp"
 #include "conv.hpp"
+#include "dropout.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
 #include "optimizer.hpp"
@@ -33,6 +34,7 @@ const Backend* cuda_backend() {
     made.cross_entropy_backward = cuda::cross_entropy_backward;
     made.batch_norm = cuda::batch_norm;
     made.batch_norm_backward = cuda::batch_norm_backward;
+    made.dropout = cuda::dropout;
     made.sgd_update = cuda::sgd_update;
     made.adam_update = cuda::adam_update;
     made.adagrad_update = cuda::adagrad_update;

@@ -31,6 +31,7 @@ __all__: list[str] = [
     "cpu_backend",
     "cross_entropy",
     "cross_entropy_backward",
+    "dropout",
     "get_num_threads",
     "isa",
     "lamb_update",
@@ -402,6 +403,12 @@ def cross_entropy(
 ) -> numpy.ndarray: ...
 def cross_entropy_backward(
     grad: typing.Any, logits: typing.Any, target: typing.Any, reduction: typing.Any
+) -> numpy.ndarray: ...
+def dropout(
+    x: typing.Any,
+    p: typing.SupportsFloat | typing.SupportsIndex,
+    key: typing.SupportsInt | typing.SupportsIndex,
+    memory_format: typing.Any,
 ) -> numpy.ndarray: ...
 def get_num_threads() -> int: ...
 def isa() -> str: ...

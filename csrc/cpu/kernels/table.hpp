@@ -3,6 +3,7 @@
 
 #include "activation.hpp"
 #include "depthwise.hpp"
+#include "dropout.hpp"
 #include "few_rows.hpp"
 #include "gemm.hpp"
 #include "loss.hpp"
@@ -28,6 +29,7 @@ struct KernelTable {
   WinogradKernels<T> winograd_2x2_3x3, winograd_4x4_3x3, winograd_2x2_5x5;
   DepthwiseKernels<T> depthwise;
   NormKernels<T> norm;
+  DropoutKernels<T> dropout;
 };
 
 }   // namespace fastconv::cpu

@@ -5,6 +5,7 @@ from fastconv.nn.activation import ReLU, Sigmoid, Softmax, Tanh
 from fastconv.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from fastconv.nn.container import Sequential
 from fastconv.nn.conv import Conv2d
+from fastconv.nn.dropout import Dropout, Dropout2d
 from fastconv.nn.flatten import Flatten
 from fastconv.nn.linear import Linear
 from fastconv.nn.loss import CrossEntropyLoss, MSELoss
@@ -17,6 +18,8 @@ __all__ = [
     "BatchNorm3d",
     "Conv2d",
     "CrossEntropyLoss",
+    "Dropout",
+    "Dropout2d",
     "Flatten",
     "Linear",
     "MSELoss",

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastconv import ops
+import numpy as np
+
+from fastconv import ops, random
 from fastconv.autograd import arithmetic, elementwise, shaping
 from fastconv.autograd.autocast import raised
 from fastconv.autograd.engine import recording
@@ -17,13 +19,15 @@ from fastconv.nn.fused import array_of, conv2d, linear
 from fastconv.nn.normalize import batch_norm
 
 if TYPE_CHECKING:
-    from fastconv.ops.types import Reduction
+    from fastconv.ops.types import MemoryFormat, Reduction
 
 __all__ = [
     "MaxPoolResult",
     "batch_norm",
     "conv2d",
     "cross_entropy",
+    "dropout",
+    "dropout2d",
     "flatten",
     "linear",
     "log_softmax",
@@ -89,6 +93,48 @@ def tanh(input: Tensor) -> Tensor:
     """The hyperbolic tangent."""
     array_of("tanh", "input", input)
     return elementwise.tanh(input)
+
+
+def check_probability(operation: str, p: float) -> None:
+    """ValueError unless 0 <= p <= 1."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"{operation}: p must be in [0, 1], got {p}")
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """In training each element is 0 with probability ``p``, the others are divided by 1 - p.
+
+    Draws 64 bits from fastconv's generator: a seed repeats it on every device.
+    """
+    x = array_of("dropout", "input", input)
+    check_probability("dropout", p)
+    if not training or p == 0:
+        return input
+    if p == 1:
+        return input * 0.0
+    key = int(random.generator().integers(2**64, dtype=np.uint64))
+    y = ops.dropout(x, p, key)
+    if recording(input) is None:
+        return Tensor(y)
+    lies: MemoryFormat = "contiguous" if y.flags.c_contiguous else "channels_last"
+
+    def backward(grad: Any) -> Any:
+        return (ops.dropout(grad, p, key, memory_format=lies),)
+
+    return record("dropout", y, (input,), backward)
+
+
+def dropout2d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
+    """:func:`dropout` of whole channels: input (N, C, ...)."""
+    x = array_of("dropout2d", "input", input)
+    check_probability("dropout2d", p)
+    if x.ndim < 2:
+        raise ValueError(f"dropout2d: input has shape {x.shape}, expected (N, C, ...)")
+    if not training or p == 0:
+        return input
+    first = (slice(None), slice(None)) + (slice(1),) * (x.ndim - 2)
+    ones = np.ones_like(x[first])
+    return input * dropout(Tensor(ones), p)
 
 
 def softmax(input: Tensor, dim: int = -1) -> Tensor:

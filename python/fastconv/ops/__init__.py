@@ -37,6 +37,7 @@ from fastconv.ops.conv import (
     conv_forward,
     conv_problem,
 )
+from fastconv.ops.dropout import dropout
 from fastconv.ops.linear import (
     linear,
     linear_backward,
@@ -78,6 +79,7 @@ __all__ = [
     "conv_problem",
     "cross_entropy",
     "cross_entropy_backward",
+    "dropout",
     "lamb_update",
     "linear",
     "linear_backward",

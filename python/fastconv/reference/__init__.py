@@ -30,6 +30,7 @@ from fastconv.reference.conv import (
     conv_forward,
     conv_problem,
 )
+from fastconv.reference.dropout import dropout
 from fastconv.reference.linear import (
     linear,
     linear_backward,
@@ -65,6 +66,7 @@ __all__ = [
     "conv_problem",
     "cross_entropy",
     "cross_entropy_backward",
+    "dropout",
     "lamb_update",
     "linear",
     "linear_backward",
