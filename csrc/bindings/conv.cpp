@@ -134,18 +134,10 @@ py::array conv2d_max_pool2d(const py::object& x, const py::object& weight, const
                                          pool_padding, pool_dilation, ceil_mode);
   const Array y = make_array(a, pool.output_shape(), format.value_or(a.view.format));
   check_implemented(op, p, Pass::forward, asked, a.view, y.view);
-  const Backend& backend = backend_for(a.view.device);
-  std::optional<Array> map;
-  if (backend.conv_max_pool == nullptr) map = make_array(a, p.output_shape(), y.view.format);
+  const auto run = operation("conv2d_max_pool2d", a.view.device, &Backend::conv_max_pool);
   {
     const WithoutGil unlocked;
-    if (map) {
-      backend.conv_forward(p, a.view, w.view, pointer(b), fused, asked.algorithm, asked.precision, map->view);
-      backend.max_pool(pool, map->view, y.view, nullptr);
-    } else {
-      backend.conv_max_pool(p, pool, a.view, w.view, pointer(b), fused, asked.algorithm, asked.precision,
-                            y.view);
-    }
+    run(p, pool, a.view, w.view, pointer(b), fused, asked.algorithm, asked.precision, y.view);
   }
   return to_python(y);
 }

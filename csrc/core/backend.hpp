@@ -70,8 +70,7 @@ struct Backend {
                                      MemoryFormat result);
   void (*conv_forward)(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,
                        Algorithm, Precision, const View& y);
-  // max_pool of what conv_forward gives, to the last bit where the weight is finite; null where the two in turn
-  // are all there is.
+  // max_pool of what conv_forward gives, to the last bit where the weight is finite.
   void (*conv_max_pool)(const ConvProblem&, const PoolProblem&, const View& x, const View& weight,
                         const View* bias, Activation, Algorithm, Precision, const View& y);
   void (*conv_backward_input)(const ConvProblem&, const View& grad, const View& weight, Algorithm, Precision,
