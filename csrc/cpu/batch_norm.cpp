@@ -160,21 +160,21 @@ template <class T>
 void run(const NormProblem& problem, const BatchNormParameters& p, const View& x, const View* running_mean,
          const View* running_var, const View* weight, const View* bias, const View& y, const View& mean_view,
          const View& invstd_view) {
-  const NormWalk walk(problem, x.format, sizeof(T));
+  const NormWalk walk(problem, x.format, sizeof(T), sizeof(T));
   T *mean = mean_view.as<T>(), *invstd = invstd_view.as<T>();
   Terms<T> terms(walk, p.activation, weight, bias);
   Forward<T> task(walk, p, x.as<const T>(), y.as<T>(), mean, invstd, terms);
   if (p.training && walk.values_of_channel() > 0) {
     task.keep(running_mean, running_var);
     task.clear_pivot();
-    return walk.drive(task, Forward<T>::kSums, true, sizeof(T));
+    return walk.drive(task, Forward<T>::kSums, true);
   }
   for (int64_t c = 0; c < problem.channels; ++c) {
     mean[c] = running_mean ? running_mean->as<const T>()[c] : T(0);
     invstd[c] = running_var ? T(1 / std::sqrt(double(running_var->as<const T>()[c]) + p.eps)) : T(1);
   }
   terms.set_all(mean, invstd);
-  walk.drive(task, 0, true, sizeof(T));
+  walk.drive(task, 0, true);
 }
 
 template <class T>
@@ -182,14 +182,14 @@ void run_backward(const NormProblem& problem, bool training, Activation activati
                   const View& x, const View* weight, const View* bias, const View& mean_view,
                   const View& invstd_view, const View* dx, const View* dw, const View* db) {
   const auto pointer = [](const View* view) { return view ? view->as<T>() : nullptr; };
-  const NormWalk walk(problem, x.format, sizeof(T));
+  const NormWalk walk(problem, x.format, sizeof(T), 2 * sizeof(T));
   const T* invstd = invstd_view.as<const T>();
   Terms<T> terms(walk, activation, weight, bias);
   terms.set_all(mean_view.as<const T>(), invstd);
   if (training) terms.use_slopes();
   Backward<T> task{training,    grad.as<const T>(), x.as<const T>(), invstd,
                    pointer(dx), pointer(dw),        pointer(db),     terms};
-  walk.drive(task, training || dw || db ? 1 : 0, dx != nullptr, 2 * sizeof(T));
+  walk.drive(task, training || dw || db ? 1 : 0, dx != nullptr);
 }
 
 }   // namespace

@@ -14,12 +14,15 @@ namespace fastconv::cpu {
 
 class NormWalk {
  public:
-  NormWalk(const NormProblem& p, MemoryFormat format, int64_t itemsize)
+  // inputs: bytes of an element that the passes read; where they and the result together exceed the caches,
+  // the result goes past them.
+  NormWalk(const NormProblem& p, MemoryFormat format, int64_t itemsize, int64_t inputs)
       : images_(p.batch),
         channels_(p.channels),
         plane_(p.plane()),
         rows_(format == MemoryFormat::channels_last || plane_ == 1),
-        stream_(images_ * channels_ * plane_ * itemsize > kCachedBytes) {
+        inputs_(inputs),
+        stream_(images_ * channels_ * plane_ * (inputs + itemsize) > kCachedBytes) {
     if (rows_ && channels_ < kWide) {
       fold_ = kVector / std::gcd(channels_, kVector);
       while (channels_ * fold_ < kWide) fold_ *= 2;
@@ -42,13 +45,12 @@ class NormWalk {
   //   sum_rows(pass, at, rows, width, double* first, double* second)
   //   finish(pass, channel, first, second), and finish_rows(pass) when all channels are
   //   runs(at, runs, stride, n, channel, stream), rows(at, rows, width, stream): the elements
-  // reread: bytes of one element that the passes share.
   template <class Task>
-  void drive(Task& task, int sums, bool elements, int64_t reread) const {
+  void drive(Task& task, int sums, bool elements) const {
     if (rows_) {
       for (int pass = 0; pass < sums; ++pass) sum_all_rows(task, pass);
-      if (elements) all_rows(task, sums > 0 && values_of_channel() * channels_ * reread > 8 * kPrivateBytes);
-    } else if (channels_ >= kChunks && values_of_channel() * reread <= kPrivateBytes) {
+      if (elements) all_rows(task);
+    } else if (channels_ >= kChunks && values_of_channel() * inputs_ <= kPrivateBytes) {
       channel_by_channel(task, sums, elements);
     } else {
       for (int pass = 0; pass < sums; ++pass) sum_all_planes(task, pass);
@@ -134,12 +136,11 @@ class NormWalk {
     task.finish_rows(pass);
   }
 
-  // backwards: what was read last may still be in the caches that all cores share.
   template <class Task>
-  void all_rows(Task& task, bool backwards) const {
+  void all_rows(Task& task) const {
     const Chunks chunks = row_chunks();
     parallel_for(chunks.count, [&](int64_t i) {
-      each_row(backwards ? chunks.count - 1 - i : i, chunks,
+      each_row(i, chunks,
                [&](int64_t at, int64_t count, int64_t width) { task.rows(at, count, width, stream_); });
     });
   }
@@ -193,7 +194,9 @@ class NormWalk {
   }
 
   int64_t images_, channels_, plane_;
-  bool rows_, stream_;
+  bool rows_;
+  int64_t inputs_;
+  bool stream_;
   int64_t fold_ = 1;   // pixels to a row
 };
 
