@@ -1,5 +1,7 @@
 #include "bindings/foreign.hpp"
 
+#include <algorithm>
+
 #include "bindings/cuda_library.hpp"
 #include "bindings/devices.hpp"
 #include "core/memory.hpp"
