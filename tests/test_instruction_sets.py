@@ -24,6 +24,8 @@ KERNEL_TESTS = [
     "activation",
     "loss",
     "batch_norm",
+    "conv_pool",
+    "dropout",
     "update",
     "determinism",
 ]
