@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+#include <utility>
 
 #include "conv/choice.hpp"
 #include "conv/winograd_tiles.hpp"
@@ -11,7 +12,7 @@
 namespace fastconv::cpu {
 namespace {
 
-// The first that accepts runs. Of the direct ones the last of each memory format accepts everything.
+// The first that accepts runs. Of the direct ones planar_gemm accepts everything in planes.
 const CorrelationAlgorithm* const winograds[] = {&winograd_2x2_3x3, &winograd_4x4_3x3, &winograd_2x2_5x5};
 const CorrelationAlgorithm* const correlations[] = {&depthwise,         &planar_depthwise, &batch_lanes,
                                                     &channels_last_few, &channels_last,    &turned_strips,
@@ -20,8 +21,6 @@ const WeightGradientAlgorithm* const winograd_gradients[] = {&winograd_weight_2x
                                                              &winograd_weight_2x2_5x5};
 const WeightGradientAlgorithm* const weight_gradients[] = {&depthwise_gradient, &planar_depthwise_gradient,
                                                            &weight_rows, &weight_dot, &weight_gemm};
-
-constexpr int64_t kFewOutputs = 8;   // half a vector
 
 template <class List>
 auto find(const List& list, const Correlation& c, MemoryFormat in, MemoryFormat out) {
@@ -41,11 +40,27 @@ const WeightGradientAlgorithm& choose_gradient(const Correlation& c, Algorithm a
                                                          : *find(weight_gradients, c, grad, x);
 }
 
+// What runs for the correlations that together make one result, and the formats that it runs in.
+struct Plan {
+  MemoryFormat in, out;
+  std::vector<const CorrelationAlgorithm*> algorithms;   // of each correlation
+};
+
+Plan plan(const std::vector<Correlation>& parts, Algorithm algorithm, MemoryFormat in, MemoryFormat out) {
+  const Choice first = choose(parts.front(), algorithm, in, out);
+  if (parts.size() == 1) return {first.in, first.out, {first.algorithm}};
+  Plan plan{first.in, first.out, {}};
+  for (const Correlation& part : parts)   // one copy of the input serves them all
+    if (!find(correlations, part, plan.in, plan.out)) plan.in = plan.out;
+  for (const Correlation& part : parts) plan.algorithms.push_back(find(correlations, part, plan.in, plan.out));
+  return plan;
+}
+
 // Whether the algorithm computes all parts of a result in one pass, and has done so.
 template <class T>
 bool run_together(const CorrelationAlgorithm& algorithm, const std::vector<Correlation>& parts,
                   const CorrelationData<T>& data) {
-  if (!algorithm.parts_float) return false;
+  if (parts.size() == 1 || !algorithm.parts_float) return false;
   if constexpr (std::is_same_v<T, float>)
     algorithm.parts_float(parts, data);
   else
@@ -61,23 +76,19 @@ void zero(void* data, int64_t bytes) {
 }
 void zero(const View& view) { zero(view.data, view.elements() * itemsize(view.dtype)); }
 
-// Correlations of one array with one weight that together make one result; `complete`: all of it.
+// `complete`: the parts make all of the result.
 template <class T>
 void correlate(const std::vector<Correlation>& parts, bool complete, Algorithm algorithm, const View& in,
                const View& weight, const View* bias, Activation activation, const View& out) {
-  Choice choice = choose(parts.front(), algorithm, in.format, out.format);
-  for (size_t i = 1; i < parts.size(); ++i)   // one copy of the input serves them all
-    if (!find(correlations, parts[i], choice.in, choice.out)) choice.in = choice.out;
-  const Formatted<T> source(in, choice.in);
-  const FormattedResult<T> result(out, choice.out);
+  const Plan chosen = plan(parts, algorithm, in.format, out.format);
+  const Formatted<T> source(in, chosen.in);
+  const FormattedResult<T> result(out, chosen.out);
   if (!complete) zero(result.data(), out.elements() * int64_t(sizeof(T)));
   const CorrelationData<T> data = {
-      source.data(), choice.in, weight.as<const T>(), bias ? bias->as<const T>() : nullptr, activation,
-      result.data(), choice.out};
-  if (parts.size() == 1)
-    run(*choice.algorithm, parts.front(), data);
-  else if (!run_together(*choice.algorithm, parts, data))
-    for (const Correlation& part : parts) run(*find(correlations, part, choice.in, choice.out), part, data);
+      source.data(), chosen.in, weight.as<const T>(), bias ? bias->as<const T>() : nullptr, activation,
+      result.data(), chosen.out};
+  if (!run_together(*chosen.algorithms.front(), parts, data))
+    for (size_t i = 0; i < parts.size(); ++i) run(*chosen.algorithms[i], parts[i], data);
   result.finish();
 }
 
@@ -85,11 +96,11 @@ void correlate(const std::vector<Correlation>& parts, bool complete, Algorithm a
 // channels-last input can fill them.
 MemoryFormat gradient_format(const Correlation& c, MemoryFormat grad, MemoryFormat x) {
   if (few_channels_a_group(c)) return x;
-  const bool planes = c.out_channels <= kFewOutputs && (c.groups > 1 || x == MemoryFormat::contiguous);
+  const bool planes = few_outputs(c) && (c.groups > 1 || x == MemoryFormat::contiguous);
   return planes ? MemoryFormat::contiguous : grad;
 }
 MemoryFormat input_format(const Correlation& c, MemoryFormat x) {
-  const bool planes = c.groups > 1 && c.out_channels <= kFewOutputs && !few_channels_a_group(c);
+  const bool planes = c.groups > 1 && few_outputs(c);
   return planes ? MemoryFormat::contiguous : x;
 }
 
@@ -108,12 +119,10 @@ void backward_weight(const Correlation& c, Algorithm algorithm, const View& grad
 
 Choice choose(const Correlation& c, Algorithm algorithm, MemoryFormat in, MemoryFormat out) {
   if (by_winograd(algorithm, winograd_pays(c, out))) return {find(winograds, c, in, out), in, out};
-  if (batch_lanes.accepts(c, in, out)) return {&batch_lanes, in, out};
-  // Channels last, few output channels (of a group) would leave most of each vector empty; in planes pixels
-  // fill it.
-  if (c.out_channels <= kFewOutputs && !few_channels_a_group(c)) out = MemoryFormat::contiguous;
-  const CorrelationAlgorithm* direct = find(correlations, c, in, out);
-  return direct ? Choice{direct, in, out} : Choice{find(correlations, c, out, out), out, out};
+  constexpr MemoryFormat planes = MemoryFormat::contiguous;
+  for (const auto& [from, to] : {std::pair(in, out), std::pair(out, out), std::pair(planes, planes)})
+    if (const CorrelationAlgorithm* direct = find(correlations, c, from, to)) return {direct, from, to};
+  return {};   // planes are always accepted
 }
 
 void require_implemented(const ConvProblem& problem, Algorithm algorithm) {
@@ -136,7 +145,7 @@ const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm
   }
   const std::vector<Correlation> parts = backward_correlations(problem).parts;
   if (parts.empty()) return "zero";   // no output reads the input
-  return choose(parts.front(), algorithm, source, result).algorithm->name;
+  return plan(parts, algorithm, source, result).algorithms.front()->name;
 }
 
 void conv_forward(const ConvProblem& problem, const View& x, const View& weight, const View* bias,

@@ -59,6 +59,11 @@ bool few_channels_a_group(const Correlation& c) {
   return c.groups > 1 && std::max(c.in_channels, c.out_channels) <= kFew;
 }
 
+bool few_outputs(const Correlation& c) {
+  constexpr int64_t kHalfVector = 8;
+  return c.out_channels <= kHalfVector && !few_channels_a_group(c);
+}
+
 Correlation forward_correlation(const ConvProblem& p) {
   const PlanarAxis h = planar_axis(p, 0), w = planar_axis(p, 1);
   const auto axis = [](const PlanarAxis& a) {

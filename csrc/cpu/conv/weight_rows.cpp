@@ -9,6 +9,7 @@
 #include "../isa.hpp"
 #include "../tiling.hpp"
 #include "correlation.hpp"
+#include "padded_lines.hpp"
 
 namespace fastconv::cpu {
 namespace {
@@ -26,7 +27,7 @@ struct Partition {
 
 Partition partition(const Correlation& c, int64_t lanes) {
   Partition part{};
-  part.line = ((c.w.out - 1) * c.w.stride + c.w.taps) * c.in_channels;
+  part.line = padded_line(c);
   part.vectors = div_up(c.w.taps * c.in_channels, lanes);
   part.pitch = c.h.taps * part.vectors * lanes + lanes;
   part.rows = c.batch * c.h.out;
@@ -35,30 +36,6 @@ Partition partition(const Correlation& c, int64_t lanes) {
   part.strip = std::clamp<int64_t>(kPixels / c.w.out, 1, c.h.out);
   part.size = c.out_channels * part.pitch;
   return part;
-}
-
-// Lines [top, top + lines) of an image, channels last, with the padding around them.
-template <class T>
-void copy_lines(const Correlation& c, const WeightGradientData<T>& data, int64_t image, int64_t top,
-                int64_t lines, int64_t line, T* to) {
-  const T* from = data.x + image * c.h.in * c.w.in * c.in_channels;
-  const int64_t x0 = std::max<int64_t>(0, c.w.first), pixels = line / c.in_channels;
-  const int64_t x1 = std::min(c.w.in, pixels + c.w.first), before = (x0 - c.w.first) * c.in_channels;
-  const int64_t count = std::max<int64_t>(0, x1 - x0) * c.in_channels;
-  for (int64_t i = 0; i < lines; ++i, to += line) {
-    const int64_t y = top + i;
-    if (y < 0 || y >= c.h.in || count == 0) {
-      std::memset(to, 0, size_t(line) * sizeof(T));
-      continue;
-    }
-    std::memset(to, 0, size_t(before) * sizeof(T));
-    if (data.x_format == MemoryFormat::channels_last)
-      std::memcpy(to + before, from + (y * c.w.in + x0) * c.in_channels, size_t(count) * sizeof(T));
-    else
-      kernels<T>().pack.transpose(from + y * c.w.in + x0, c.h.in * c.w.in, to + before, c.in_channels,
-                                  c.in_channels, x1 - x0);
-    std::memset(to + before + count, 0, size_t(line - before - count) * sizeof(T));
-  }
 }
 
 // The gradient of `pixels` pixels from `begin` on of an image: a row for each output channel.
@@ -116,8 +93,9 @@ void compute(const Correlation& c, const WeightGradientData<T>& data, const Part
   for (int64_t row = row0; row < row1;) {
     const int64_t image = row / c.h.out, p0 = row % c.h.out;
     const int64_t rows = std::min({part.strip, c.h.out - p0, row1 - row}), pixels = rows * c.w.out;
-    copy_lines(c, data, image, p0 * c.h.stride + c.h.first,
-               (rows - 1) * c.h.stride + (c.h.taps - 1) * c.h.step + 1, part.line, lines.as<T>());
+    const int64_t y0 = p0 * c.h.stride + c.h.first;
+    const int64_t y1 = y0 + (rows - 1) * c.h.stride + (c.h.taps - 1) * c.h.step + 1;
+    copy_padded_lines(c, data.x, data.x_format, image, y0, y1, lines.as<T>());
     turn_gradient(c, data, image, p0 * c.w.out, pixels, gradient.as<T>());
     const std::vector<const T*> pointers = row_pointers<T>(gradient.as<T>(), c.out_channels, pixels);
     multiply<T>(c, part, lines.as<T>(), pointers.data(), offsets, pixels, row > row0, sums);

@@ -149,23 +149,41 @@ void forward_rows_of(const LaneForward<T>& a, int64_t begin, int64_t end) {
                         : forward_rows<T, source, kTaps, kStride, kWide, kWide == 4 ? 4 : 8>(a, begin, end);
 }
 
-template <class T, Source source, int kTaps, int kStride, int kCount, bool kInside>
+template <class T, Source source, int kTaps, int kStride, int kCount, bool kInside, int kWide>
 FASTCONV_INLINE void gradient_tile(const LaneGradient<T>& a, int64_t p, int64_t q, int64_t b) {
   constexpr int lanes = kLanes<T>;
-  const T* from = a.grad + (p * a.w.out + q) * a.out_channels + a.blocks[b].at;
-  const int width = int(a.blocks[b].count);
-  Vec<T> grad[kCount];
+  Vec<T> grad[kWide][kCount];
+#pragma GCC unroll 2
+  for (int v = 0; v < kWide; ++v) {
+    const T* from = a.grad + (p * a.w.out + q) * a.out_channels + a.blocks[b + v].at;
+    const int width = int(a.blocks[b + v].count);
 #pragma GCC unroll 8
-  for (int i = 0; i < kCount; ++i)
-    grad[i] = width == lanes ? load(from + i * a.out_channels) : load_partial(from + i * a.out_channels, width);
-  for_rows<T, source>(a, p, b, [&](const Pixels<T, source, 1>& pixels, int64_t at) FASTCONV_LAMBDA {
-    add_products<T, kTaps, kStride, kCount, kInside>(a.w, q, pixels, grad, a.sums + at * a.w.taps * lanes);
+    for (int i = 0; i < kCount; ++i)
+      grad[v][i] = kWide > 1 || width == lanes ? load(from + i * a.out_channels)
+                                               : load_partial(from + i * a.out_channels, width);
+  }
+  for_rows<T, source, kWide>(a, p, b, [&](const Pixels<T, source, kWide>& pixels, int64_t at) FASTCONV_LAMBDA {
+    add_products<T, kTaps, kStride, kCount, kInside, kWide>(
+        a.w, q, pixels, grad, a.sums + at * a.w.taps * lanes, a.h.taps * a.w.taps * lanes);
   });
   if (!a.bias) return;
-  Vec<T> sum = grad[0];
+#pragma GCC unroll 2
+  for (int v = 0; v < kWide; ++v) {
+    Vec<T> sum = grad[v][0];
 #pragma GCC unroll 8
-  for (int i = 1; i < kCount; ++i) sum += grad[i];
-  store(a.bias + b * lanes, load(a.bias + b * lanes) + sum);
+    for (int i = 1; i < kCount; ++i) sum += grad[v][i];
+    store(a.bias + (b + v) * lanes, load(a.bias + (b + v) * lanes) + sum);
+  }
+}
+
+// Two blocks side by side where registers allow.
+template <class T, Source source, int kTaps, int kStride, int kCount, bool kInside>
+FASTCONV_INLINE void gradient_blocks(const LaneGradient<T>& a, int64_t p, int64_t q) {
+  int64_t b = 0;
+  if constexpr (source == Source::channels && kAccumulators == 16 && kTaps == 3)
+    for (; b + 2 <= a.block_count; b += 2)
+      gradient_tile<T, source, kTaps, kStride, kCount, kInside, 2>(a, p, q, b);
+  for (; b < a.block_count; ++b) gradient_tile<T, source, kTaps, kStride, kCount, kInside, 1>(a, p, q, b);
 }
 
 template <class T, Source source, int kTaps, int kStride>
@@ -173,18 +191,14 @@ void gradient_rows(const LaneGradient<T>& args, int64_t begin, int64_t end) {
   const LaneGradient<T> a = args;
   for (int64_t p = begin; p < end; ++p) {
     int64_t q = 0;
-    for (; q + kTile <= a.w.out; q += kTile) {
-      const bool inside = is_inside<kTaps, kStride>(a.w, q);
-      for (int64_t b = 0; b < a.block_count; ++b)
-        if (inside)
-          gradient_tile<T, source, kTaps, kStride, kTile, kTaps != 0>(a, p, q, b);
-        else
-          gradient_tile<T, source, kTaps, kStride, kTile, false>(a, p, q, b);
-    }
+    for (; q + kTile <= a.w.out; q += kTile)
+      if (is_inside<kTaps, kStride>(a.w, q))
+        gradient_blocks<T, source, kTaps, kStride, kTile, kTaps != 0>(a, p, q);
+      else
+        gradient_blocks<T, source, kTaps, kStride, kTile, false>(a, p, q);
     while (q < a.w.out)
       choose_count(a.w.out - q, [&](auto count) FASTCONV_LAMBDA {
-        for (int64_t b = 0; b < a.block_count; ++b)
-          gradient_tile<T, source, kTaps, kStride, decltype(count)::value, false>(a, p, q, b);
+        gradient_blocks<T, source, kTaps, kStride, decltype(count)::value, false>(a, p, q);
         q += decltype(count)::value;
       });
   }

@@ -178,7 +178,7 @@ FASTCONV_INLINE void gradient_tile(const PlaneGradient<T>& a, const T* in, const
     for (int64_t s = 0; s < a.w.taps; ++s, sums += a.h.taps * lanes) {
       const Columns<T, kColumnStride> columns(a.w, in + j * a.h.in * a.w.in, q, s, count);
       add_products<T, kTaps, kStride, kCount, kInside>(
-          a.h, p, [&](int64_t y0, int64_t i, int) FASTCONV_LAMBDA { return columns(y0, i); }, grad, sums);
+          a.h, p, [&](int64_t y0, int64_t i, int) FASTCONV_LAMBDA { return columns(y0, i); }, &grad, sums);
     }
   if (!a.bias) return;
   Vec<T> sum = grad[0];

@@ -96,35 +96,47 @@ FASTCONV_INLINE void add_taps(const TapAxis& a, int64_t p, int count, Input inpu
   }
 }
 
-// sums[k] += input(x) * grad[q] over the positions p + q, q < kCount, that read the input through tap k.
-template <class T, int kTaps, int kStride, int kCount, bool kInside, class Input>
-FASTCONV_INLINE void add_products(const TapAxis& a, int64_t p, Input input, const Vec<T>* grad, T* sums) {
+// sums[v][k] += input(x, v) * grad[v][q] over the positions p + q, q < kCount, that read the input through tap
+// k; of kWide vectors side by side, whose sums lie `pitch` apart.
+template <class T, int kTaps, int kStride, int kCount, bool kInside, int kWide = 1, class Input>
+FASTCONV_INLINE void add_products(const TapAxis& a, int64_t p, Input input, const Vec<T> (*grad)[kCount],
+                                  T* sums, int64_t pitch = 0) {
   constexpr int lanes = kLanes<T>;
   const int64_t x0 = p * a.stride + a.first;
   const uint64_t end = kInside ? 0 : inputs_end(a, p + kCount - 1);
   if constexpr (kTaps > 0) {
-    Vec<T> acc[kTaps];
+    Vec<T> acc[kWide][kTaps];
+#pragma GCC unroll 2
+    for (int v = 0; v < kWide; ++v)
 #pragma GCC unroll 8
-    for (int k = 0; k < kTaps; ++k) acc[k] = zero<T>();
+      for (int k = 0; k < kTaps; ++k) acc[v][k] = zero<T>();
 #pragma GCC unroll 32
     for (int i = 0; i < (kCount - 1) * kStride + kTaps; ++i) {
       if (!kInside && uint64_t(x0 + i) >= end) continue;
-      Vec<T> v = input(x0, i, 0);
-      FASTCONV_IN_REGISTER(v);
+#pragma GCC unroll 2
+      for (int v = 0; v < kWide; ++v) {
+        Vec<T> in = input(x0, i, v);
+        FASTCONV_IN_REGISTER(in);
 #pragma GCC unroll 8
-      for (int k = 0; k < kTaps; ++k)
-        if (i >= k && (i - k) % kStride == 0 && (i - k) / kStride < kCount)
-          acc[k] += v * grad[(i - k) / kStride];
+        for (int k = 0; k < kTaps; ++k)
+          if (i >= k && (i - k) % kStride == 0 && (i - k) / kStride < kCount)
+            acc[v][k] += in * grad[v][(i - k) / kStride];
+      }
     }
+#pragma GCC unroll 2
+    for (int v = 0; v < kWide; ++v)
 #pragma GCC unroll 8
-    for (int k = 0; k < kTaps; ++k) store(sums + k * lanes, load(sums + k * lanes) + acc[k]);
+      for (int k = 0; k < kTaps; ++k) {
+        T* to = sums + v * pitch + k * lanes;
+        store(to, load(to) + acc[v][k]);
+      }
   } else {
     for (int64_t k = 0; k < a.taps; ++k) {
       Vec<T> acc = zero<T>();
 #pragma GCC unroll 8
       for (int q = 0; q < kCount; ++q) {
         const int64_t x = x0 + q * a.stride + k * a.step;
-        if (uint64_t(x) < end) acc += input(x, 0, 0) * grad[q];
+        if (uint64_t(x) < end) acc += input(x, 0, 0) * grad[0][q];
       }
       store(sums + k * lanes, load(sums + k * lanes) + acc);
     }

@@ -20,7 +20,29 @@ FASTCONV_INLINE Vec<T> positive(Vec<T> v) {
   return select<T>(v < zero<T>(), zero<T>(), v);   // keeps NaN
 }
 
-template <class T, int MR, int NV>
+// Where the rows of A begin in a run.
+template <class T, int MR, bool kEven>
+struct Rows {
+  const T* start[MR];
+  FASTCONV_INLINE Rows(const PanelArgs<T>&, const Run<T>& run, int64_t m) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) start[i] = run.rows[m + i] + run.offset;
+  }
+  FASTCONV_INLINE const T* at(int i) const { return start[i]; }
+};
+// Three rows share a pointer: of a tile of 14 they all stay in registers.
+template <class T, int MR>
+struct Rows<T, MR, true> {
+  const T* start[(MR + 2) / 3];
+  ptrdiff_t stride;
+  FASTCONV_INLINE Rows(const PanelArgs<T>& args, const Run<T>& run, int64_t m) : stride(args.a_stride) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; i += 3) start[i / 3] = args.even + (m + i) * args.a_stride + run.offset;
+  }
+  FASTCONV_INLINE const T* at(int i) const { return start[i / 3] + i % 3 * stride; }
+};
+
+template <class T, int MR, int NV, bool kEven>
 void panel_tile(const PanelArgs<T>& args, int64_t m) {
   constexpr int lanes = kLanes<T>;
   const int tail = int(args.columns - (NV - 1) * lanes);
@@ -36,26 +58,24 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
   for (int64_t r = 0; r < args.run_count; ++r) {
     const Run<T>& run = args.runs[r];
     const T* b = args.b + run.first * (NV * lanes);
-    const T* a[MR];
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i) a[i] = run.rows[m + i] + run.offset;
+    const Rows<T, MR, kEven> a(args, run, m);
     ptrdiff_t at = 0;
     // Neighbouring rows share lines; far steps outrun the hardware's prefetching.
     const ptrdiff_t ahead = args.step > 1 ? 16 * args.step : 0;
     for (int64_t p = 0; p < run.length; ++p, at += args.step, b += NV * lanes) {
       Vec<T> bv[NV];
-      if (ahead) __builtin_prefetch(a[MR - 1] + at + ahead);
+      if (ahead) __builtin_prefetch(a.at(MR - 1) + at + ahead);
       for (int j = 0; j < NV; ++j) bv[j] = load(b + j * lanes);
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i) {
-        const Vec<T> av = broadcast(a[i][at]);
+        const Vec<T> av = broadcast(a.at(i)[at]);
         for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
       }
     }
   }
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
-    T* c = args.c + args.c_offsets[m + i];
+    T* c = args.c + (kEven ? (m + i) * args.c_stride : args.c_offsets[m + i]);
     for (int j = 0; j < NV; ++j) {
       const bool whole = j < NV - 1 || tail == lanes;
       Vec<T> v = acc[i][j];
@@ -165,7 +185,11 @@ FASTCONV_INLINE void call(int rows, const Args& args, At... at) {
 }
 template <class T, int MR, int NV>
 struct PanelTile {
-  static void run(const PanelArgs<T>& args, int64_t m) { panel_tile<T, MR, NV>(args, m); }
+  static void run(const PanelArgs<T>& args, int64_t m) { panel_tile<T, MR, NV, false>(args, m); }
+};
+template <class T, int MR, int NV>
+struct EvenTile {
+  static void run(const PanelArgs<T>& args, int64_t m) { panel_tile<T, MR, NV, true>(args, m); }
 };
 template <class T, int MR, int NV>
 struct PlanarTile {
@@ -188,18 +212,23 @@ void row_tiles(const Args& args, At... at) {
   }
 }
 
+template <class T, int NV>
+void panel_of(const PanelArgs<T>& args) {
+  args.even ? row_tiles<EvenTile, T, NV>(args) : row_tiles<PanelTile, T, NV>(args);
+}
+
 template <class T>
 void panel(const PanelArgs<T>& args) {
   switch ((args.columns + kLanes<T> - 1) / kLanes<T>) {
     case 1:
-      return row_tiles<PanelTile, T, 1>(args);
+      return panel_of<T, 1>(args);
     case 2:
-      return row_tiles<PanelTile, T, 2>(args);
+      return panel_of<T, 2>(args);
 #if defined(__AVX512F__) || defined(__aarch64__)
     case 3:
-      return row_tiles<PanelTile, T, 3>(args);
+      return panel_of<T, 3>(args);
     case 4:
-      return row_tiles<PanelTile, T, 4>(args);
+      return panel_of<T, 4>(args);
 #endif
   }
 }

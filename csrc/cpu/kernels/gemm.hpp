@@ -34,6 +34,10 @@ struct PanelArgs {
   const T* column_bias;         // (columns,) or null
   const T* row_bias;            // (rows,) or null
   bool relu;                    // on the result
+  // Or null. Else rows lie evenly, and neither Run::rows nor c_offsets is read: row m of A starts at
+  // even + m * a_stride, of C at c + m * c_stride.
+  const T* even;
+  ptrdiff_t a_stride, c_stride;
 };
 
 // The same with B read in place from an image whose rows lie contiguous: step l of vector v reads
