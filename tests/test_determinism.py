@@ -64,7 +64,11 @@ def test_any_number_of_threads(cpu, restore_threads, descriptor, dtype, layout):
 
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 @pytest.mark.parametrize(
-    "descriptor", ["n2c33h29k70r3p1", "n3c130h7k200r3p1", "n2g2c64h30k64r3p1", "n30c16h2k20r3p1"]
+    "descriptor",
+    [
+        *("n2c33h29k70r3p1", "n3c130h7k200r3p1", "n2g2c64h30k64r3p1", "n30c16h2k20r3p1"),
+        "n47c16h16k20r5p2",
+    ],
 )
 def test_winograd_on_any_number_of_threads(cpu, restore_threads, descriptor, layout):
     problem = parse_descriptor(descriptor)

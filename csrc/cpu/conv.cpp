@@ -13,7 +13,9 @@ namespace fastconv::cpu {
 namespace {
 
 // The first that accepts runs. Of the direct ones planar_gemm accepts everything in planes.
-const CorrelationAlgorithm* const winograds[] = {&winograd_2x2_3x3, &winograd_4x4_3x3, &winograd_2x2_5x5};
+const CorrelationAlgorithm* const winograds[] = {&winograd_lanes_2x2_3x3, &winograd_lanes_4x4_3x3,
+                                                 &winograd_lanes_2x2_5x5, &winograd_2x2_3x3,
+                                                 &winograd_4x4_3x3,       &winograd_2x2_5x5};
 const CorrelationAlgorithm* const correlations[] = {&depthwise,         &planar_depthwise, &batch_lanes,
                                                     &channels_last_few, &channels_last,    &turned_strips,
                                                     &planar_direct,     &planar_gemm};

@@ -91,8 +91,11 @@ struct CorrelationAlgorithm {
   // A result computed in pieces has the same bits where they begin at multiples of these.
   int64_t piece_images = 1, piece_rows = 1;
 };
-extern const CorrelationAlgorithm depthwise;          // depthwise.cpp
-extern const CorrelationAlgorithm planar_depthwise;   // depthwise_planes.cpp
+extern const CorrelationAlgorithm depthwise;                // depthwise.cpp
+extern const CorrelationAlgorithm planar_depthwise;         // depthwise_planes.cpp
+extern const CorrelationAlgorithm winograd_lanes_2x2_3x3;   // winograd_lanes.cpp
+extern const CorrelationAlgorithm winograd_lanes_4x4_3x3;
+extern const CorrelationAlgorithm winograd_lanes_2x2_5x5;
 extern const CorrelationAlgorithm winograd_2x2_3x3;   // winograd.cpp
 extern const CorrelationAlgorithm winograd_4x4_3x3;
 extern const CorrelationAlgorithm winograd_2x2_5x5;

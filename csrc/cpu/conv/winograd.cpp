@@ -16,7 +16,6 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kMostTaps = 25;
 constexpr int64_t kBlockTiles = 30;   // five register tiles
 constexpr int64_t kFewBlocks = 12;    // fewer are cut smaller, down to
 constexpr int64_t kFewestTiles = 18;
@@ -54,7 +53,7 @@ void transform_weight(const Correlation& c, const T* weight, const Panel& panel,
     for (int64_t t = 0; t < kernel; ++t)
       cells[t] = taps + (i * kernel + c.weight_base + t / c.w.taps * c.weight_h + t % c.w.taps * c.weight_w) *
                             panel.padded;
-    transform(cells, panel.padded, to.data + i * to.pitch, to.stride);
+    transform(cells, panel.padded, to.data + i * to.pitch, to.stride, kernels<T>().gemm.lanes);
   }
 }
 
@@ -124,6 +123,7 @@ void run_by_blocks(const Correlation& c, const CorrelationData<T>& data, const T
 
   const int64_t wanted = std::clamp(grid.all * c.groups / kFewBlocks, kFewestTiles, kBlockTiles);
   const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, wanted);
+  const std::vector<T> zeros(size_t(c.in_channels));
   const double flops = product_flops(c, grid, blocks.front().tiles(), c.out_channels);
   parallel_items(c.groups * int64_t(blocks.size()), flops, [&](int64_t task) {
     const int64_t g = task % c.groups;
@@ -132,7 +132,8 @@ void run_by_blocks(const Correlation& c, const CorrelationData<T>& data, const T
     const memory::Buffer input_buffer(Products<T>::bytes(entries, tiles, pitch));
     const memory::Buffer product_buffer(Products<T>::bytes(entries, tiles, widest));
     const Products<T> input(input_buffer.as<T>(), tiles, pitch);
-    read_tiles(grid, block, input_of(c, data, g), {grid.edge(), c.h.first, c.w.first}, transforms.input, input);
+    read_tiles(grid, block, input_of(c, data, g), {grid.edge(), c.h.first, c.w.first, zeros.data()},
+               transforms.input, input);
     for (int64_t j = 0; j < panels; ++j) {
       const Panel panel = panel_of(c, g * panels + j, widest, gemm.lanes);
       const Products<T> products(product_buffer.as<T>(), tiles, panel.padded);
@@ -153,6 +154,7 @@ void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const T
   const int64_t panels = div_up(c.out_channels, widest);
   const int64_t entries = grid.products(), pitch = round_up(c.in_channels, gemm.lanes) + gemm.lanes;
   const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, kBlockTiles);
+  const std::vector<T> zeros(size_t(c.in_channels));
   const int64_t part = entries * Products<T>::stride_of(grid.all, pitch);
   const memory::Buffer tiles(size_t(c.groups * part) * sizeof(T));
   const auto input_from = [&](int64_t group, int64_t first) {
@@ -171,7 +173,8 @@ void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const T
                    from.count = part_begin(c.in_channels, slices, slice + 1) - i0;
                    Products<T> to = input_from(g, block.first);
                    to.data += i0;
-                   read_tiles(grid, block, from, {grid.edge(), c.h.first, c.w.first}, transforms.input, to);
+                   read_tiles(grid, block, from, {grid.edge(), c.h.first, c.w.first, zeros.data()},
+                              transforms.input, to);
                  });
 
   const int64_t bundles = std::clamp<int64_t>(kChunks / (c.groups * panels), 1, int64_t(blocks.size()));
@@ -206,7 +209,7 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
 
 template <int m, int r>
 bool accepts(const Correlation& c, MemoryFormat, MemoryFormat) {
-  return winograd_possible(c) && c.h.taps == r && winograd_tile(c) == m;
+  return winograd_takes(c, m, r);
 }
 
 template <int m, int r>

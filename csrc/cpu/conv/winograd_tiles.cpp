@@ -10,9 +10,6 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kMostCells = 36;
-constexpr int64_t kLanes = 16;   // of the widest vectors: choices do not depend on the machine
-
 // The part of one image that a block covers: its tile rows [row0, row1), and where they are in the block.
 struct Stretch {
   int64_t image, row0, row1, first_tile;
@@ -85,44 +82,6 @@ std::vector<TileBlock> tile_blocks(const TileGrid& grid, int64_t batch, int64_t 
   return blocks;
 }
 
-bool winograd_possible(const Correlation& c) {
-  const auto plain = [](const Axis& a) { return a.stride == 1 && a.step == 1 && a.dense(); };
-  return (c.h.taps == 3 || c.h.taps == 5) && c.w.taps == c.h.taps && plain(c.h) && plain(c.w);
-}
-
-int64_t winograd_tile(const Correlation& c) {
-  const TileGrid small = tile_grid(c, 2), large = tile_grid(c, 4);
-  return c.h.taps == 5 || small.all * small.products() <= large.all * large.products() ? 2 : 4;
-}
-
-namespace {
-
-// `direct`: multiply-adds that the direct way takes; `weight`: the time of an entry of the transformed weight.
-bool pays(const Correlation& c, double direct, double weight) {
-  // In multiply-adds: to start a register tile, for an entry of a transform.
-  constexpr double kStart = 8, kTransform = 6;
-  if (!winograd_possible(c)) return false;
-  const TileGrid grid = tile_grid(c, winograd_tile(c));
-  const double products = (double(c.in_channels) + kStart) * double(round_up(c.out_channels, kLanes));
-  const double entry = double(grid.all) * (products + double(c.in_channels + c.out_channels) * kTransform) +
-                       double(c.in_channels * c.out_channels) * weight;
-  return double(grid.products()) * entry < direct;
-}
-
-}   // namespace
-
-// The margins are measured: in planes the direct way fills its vectors with pixels; channels last both round
-// the output channels up, but few of them are computed in planes.
-bool winograd_pays(const Correlation& c, MemoryFormat out) {
-  const bool rounds = out == MemoryFormat::channels_last && c.out_channels > kLanes / 2;
-  const double outputs =
-      rounds ? 0.85 * double(round_up(c.out_channels, kLanes)) : 0.7 * double(c.out_channels);
-  return pays(c, double(c.batch * c.pixels()) * double(c.depth()) * outputs, 4);
-}
-bool winograd_weight_pays(const Correlation& c) {
-  return pays(c, 0.8 * double(c.batch * c.pixels()) * double(c.depth() * c.out_channels), 24);
-}
-
 template <class T>
 const WinogradKernels<T>& winograd_kernels(const TileGrid& grid) {
   const KernelTable<T>& table = kernels<T>();
@@ -133,10 +92,25 @@ template const WinogradKernels<float>& winograd_kernels(const TileGrid&);
 template const WinogradKernels<double>& winograd_kernels(const TileGrid&);
 
 template <class T>
-void read_tiles(const TileGrid& grid, const TileBlock& block, const Channels<const T>& in, const Cells& cells,
-                WinogradTransform<T> transform, const Products<T>& to) {
+void read_cells(const Turned& t, const T* block, const TileGrid& grid, const Cells<T>& cells, int64_t tile,
+                const T** to) {
+  const int64_t lanes = kernels<T>().gemm.lanes;
+  const int64_t y0 = tile / grid.columns * grid.m + cells.top, x0 = tile % grid.columns * grid.m + cells.left;
+  for (int64_t y = y0; y < y0 + cells.edge; ++y)
+    for (int64_t x = x0; x < x0 + cells.edge; ++x) {
+      const bool inside = y >= 0 && y < t.height && x >= 0 && x < t.columns;
+      *to++ = inside ? block + (y * t.line + x * t.column) * lanes : cells.zeros;
+    }
+}
+template void read_cells(const Turned&, const float*, const TileGrid&, const Cells<float>&, int64_t,
+                         const float**);
+template void read_cells(const Turned&, const double*, const TileGrid&, const Cells<double>&, int64_t,
+                         const double**);
+
+template <class T>
+void read_tiles(const TileGrid& grid, const TileBlock& block, const Channels<const T>& in,
+                const Cells<T>& cells, WinogradTransform<T> transform, const Products<T>& to) {
   const memory::Buffer copy(size_t(copy_elements(grid, block, in, cells.edge)) * sizeof(T));
-  const std::vector<T> zeros(static_cast<size_t>(in.count));
   const int64_t left = block.column0 * grid.m + cells.left;
   const int64_t right = (block.column1 - 1) * grid.m + cells.left + cells.edge;
   const int64_t x0 = std::clamp<int64_t>(left, 0, in.width), x1 = std::min(in.width, right);
@@ -155,14 +129,14 @@ void read_tiles(const TileGrid& grid, const TileBlock& block, const Channels<con
         const int64_t y = r * grid.m + cells.top, x = c * grid.m + cells.left;
         for (int64_t i = 0; i < cells.edge; ++i)
           for (int64_t j = 0; j < cells.edge; ++j)
-            cell[i * cells.edge + j] = strip.holds(y + i, x + j) ? strip.at(y + i, x + j) : zeros.data();
-        transform(cell, in.count, out, to.stride);
+            cell[i * cells.edge + j] = strip.holds(y + i, x + j) ? strip.at(y + i, x + j) : cells.zeros;
+        transform(cell, in.count, out, to.stride, kernels<T>().gemm.lanes);
       }
   }
 }
-template void read_tiles(const TileGrid&, const TileBlock&, const Channels<const float>&, const Cells&,
+template void read_tiles(const TileGrid&, const TileBlock&, const Channels<const float>&, const Cells<float>&,
                          WinogradTransform<float>, const Products<float>&);
-template void read_tiles(const TileGrid&, const TileBlock&, const Channels<const double>&, const Cells&,
+template void read_tiles(const TileGrid&, const TileBlock&, const Channels<const double>&, const Cells<double>&,
                          WinogradTransform<double>, const Products<double>&);
 
 template <class T>

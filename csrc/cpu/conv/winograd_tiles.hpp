@@ -5,9 +5,11 @@
 #include <vector>
 
 #include "../kernels/winograd.hpp"
-#include "correlation.hpp"
+#include "image_lanes.hpp"
 
 namespace fastconv::cpu {
+
+constexpr int64_t kMostTaps = 25, kMostCells = 36;
 
 // A rectangle of tiles; rows are counted over all images.
 struct TileBlock {
@@ -31,6 +33,10 @@ std::vector<TileBlock> tile_blocks(const TileGrid&, int64_t batch, int64_t tiles
 
 // What there are transforms for, whether it pays or not: kernels of 3x3 and 5x5, not strided, not dilated.
 bool winograd_possible(const Correlation&);
+// Whether they are those of tiles of m x m outputs of an r x r kernel.
+bool winograd_takes(const Correlation&, int64_t m, int64_t r);
+// Whether images along the vectors are the faster way, of those that are possible.
+bool winograd_by_lanes(const Correlation&);
 // Whether the products that are saved outweigh the transforms: by the problem alone, never by what is cached.
 bool winograd_pays(const Correlation&, MemoryFormat out);
 bool winograd_weight_pays(const Correlation&);
@@ -63,12 +69,19 @@ struct Channels {
 };
 
 // Tile (r, c) of an image covers edge x edge cells from (r m + top, c m + left) on; outside the image are
-// zeros. The block's tiles go to `to` in order.
+// zeros: of a pixel's channels, or of their vectors.
+template <class T>
 struct Cells {
   int64_t edge, top, left;
+  const T* zeros;
 };
+// Where the cells of a tile of a turned block lie.
 template <class T>
-void read_tiles(const TileGrid&, const TileBlock&, const Channels<const T>& in, const Cells&,
+void read_cells(const Turned&, const T* block, const TileGrid&, const Cells<T>&, int64_t tile, const T** to);
+
+// The block's tiles go to `to` in order.
+template <class T>
+void read_tiles(const TileGrid&, const TileBlock&, const Channels<const T>& in, const Cells<T>&,
                 WinogradTransform<T>, const Products<T>& to);
 
 // The m x m outputs of each tile of the block, from products whose first tile is the block's.

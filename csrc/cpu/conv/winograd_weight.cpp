@@ -12,7 +12,6 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kMostTaps = 25;
 constexpr int64_t kBlockTiles = 48;
 constexpr int64_t kRows = 64;               // input channels a task
 constexpr int64_t kStageBytes = 16 << 20;   // of transformed tiles
@@ -47,6 +46,7 @@ struct Workspace {
   int64_t entries, tiles, pitch, panel;
   int64_t input_part, gradient_part, sum_part;   // elements a group, a panel, a (panel, slice)
   memory::Buffer input, gradient, sums;
+  std::vector<T> zeros;   // of a pixel's channels
 
   Workspace(const Correlation& c, const TileGrid& grid, const Partition& part, int64_t lanes, int64_t most)
       : entries(grid.products()),
@@ -58,7 +58,8 @@ struct Workspace {
         sum_part(entries * Products<T>::stride_of(kRows, panel)),
         input(size_t(c.groups * input_part) * sizeof(T)),
         gradient(size_t(c.groups * part.panels * gradient_part) * sizeof(T)),
-        sums(size_t(c.groups * part.panels * part.slices * sum_part) * sizeof(T)) {}
+        sums(size_t(c.groups * part.panels * part.slices * sum_part) * sizeof(T)),
+        zeros(size_t(std::max(c.in_channels, part.panel))) {}
 
   Products<T> input_of(int64_t group, int64_t tile) const {
     return at(input.as<T>() + group * input_part, tiles, pitch, tile);
@@ -126,7 +127,8 @@ void transform_input(const Job<T>& job, int64_t group, int64_t slice, const Tile
   read_tiles<T>(job.grid, block,
                 {job.data.x, job.data.x_format, c.h.in, c.w.in, c.groups * c.in_channels,
                  group * c.in_channels + i0, i1 - i0},
-                {job.grid.edge(), c.h.first, c.w.first}, winograd_kernels<T>(job.grid).input, to);
+                {job.grid.edge(), c.h.first, c.w.first, job.work.zeros.data()},
+                winograd_kernels<T>(job.grid).input, to);
 }
 
 // The same: a panel of the gradient.
@@ -141,7 +143,7 @@ void transform_gradient(const Job<T>& job, int64_t group, int64_t j, const TileB
   read_tiles<T>(job.grid, block,
                 {job.data.grad, job.data.grad_format, c.h.out, c.w.out, c.groups * c.out_channels,
                  group * c.out_channels + j * job.part.panel, width},
-                {job.grid.m, 0, 0}, winograd_kernels<T>(job.grid).gradient, to);
+                {job.grid.m, 0, 0, job.work.zeros.data()}, winograd_kernels<T>(job.grid).gradient, to);
 }
 
 // Adds the products of a stage's first `tiles` tiles to the sums, of entries [q0, q1).
@@ -237,7 +239,7 @@ void run(const Correlation& c, const WeightGradientData<T>& data) {
 
 template <int m, int r>
 bool accepts(const Correlation& c, MemoryFormat, MemoryFormat) {
-  return winograd_possible(c) && c.h.taps == r && winograd_tile(c) == m;
+  return winograd_takes(c, m, r);
 }
 
 }   // namespace

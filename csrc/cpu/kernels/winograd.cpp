@@ -133,15 +133,15 @@ FASTCONV_INLINE void both_dimensions(Load load, Store store) {
 }
 
 template <class T, class Rule>
-void transform(const T* const* cells, int64_t channels, T* to, ptrdiff_t stride) {
+void transform(const T* const* cells, int64_t channels, T* to, ptrdiff_t stride, ptrdiff_t pitch) {
   constexpr int lanes = kLanes<T>;
   int64_t c = 0;
-  for (; c + lanes <= channels; c += lanes)
+  for (; c + lanes <= channels; c += lanes, to += pitch)
     both_dimensions<T, Rule>([&](int i) { return load(cells[i] + c); },
-                             [&](int q, Vec<T> v) { store(to + q * stride + c, v); });
+                             [&](int q, Vec<T> v) { store(to + q * stride, v); });
   if (const int tail = int(channels - c))
     both_dimensions<T, Rule>([&](int i) { return load_partial(cells[i] + c, tail); },
-                             [&](int q, Vec<T> v) { store_partial(to + q * stride + c, v, tail); });
+                             [&](int q, Vec<T> v) { store_partial(to + q * stride, v, tail); });
 }
 
 template <class T, class Rule>

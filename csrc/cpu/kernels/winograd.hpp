@@ -1,6 +1,6 @@
 // The transforms of Winograd's minimal filtering F(m x m, r x r): a tile of m x m outputs of an r x r
 // correlation from (m+r-1)^2 products a channel (Winograd 1980; Lavin, Gray 2016), and of the gradient of its
-// weight, F(r x r, m x m). Channels lie along the vectors.
+// weight, F(r x r, m x m). Channels lie along the vectors, or the images of each channel.
 //
 // Each is L X L^T with a small matrix L that follows from the points of interpolation: 0, 1, -1, infinity for
 // tiles of 4 cells; 0, +-sqrt(1/2), +-sqrt(2), infinity for tiles of 6, where they cost half the rounding error
@@ -13,9 +13,10 @@
 namespace fastconv::cpu {
 
 // Into the products' domain: cells[i] is where the channels of cell i of the matrix begin, row by row; entry q
-// of the result goes to to + q * stride.
+// of the result goes to to + q * stride, a vector of channels `pitch` after the other.
 template <class T>
-using WinogradTransform = void (*)(const T* const* cells, int64_t channels, T* to, ptrdiff_t stride);
+using WinogradTransform = void (*)(const T* const* cells, int64_t channels, T* to, ptrdiff_t stride,
+                                   ptrdiff_t pitch);
 
 // Out of it: entry q of the products is read at from + q * stride; cells of null are left out. With a bias
 // (channels,) and ReLU where asked for.

@@ -26,6 +26,9 @@ WINOGRAD_EPS = {
     "winograd-2x2-3x3": 5.0,
     "winograd-4x4-3x3": 12.0,
     "winograd-2x2-5x5": 12.0,
+    "winograd-lanes-2x2-3x3": 5.0,
+    "winograd-lanes-4x4-3x3": 12.0,
+    "winograd-lanes-2x2-5x5": 12.0,
 }
 
 

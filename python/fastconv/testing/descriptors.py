@@ -203,6 +203,8 @@ WINOGRAD = (
     "n1c1h3k1r3", "n2c16h8w35k16r3p2", "n1c8h4k9r3p5", "n2c6h11w9k8r3ph0pw3qh2qw1",
     "n2g3c51h12k33r3p1", "n1c4h5w700k4r3p1", "n1c300h7k64r3p1",
     "n2c33h13k34r5p2", "n1c16h8w35k70r5", "n3c130h5k40r5p1", "n2g2c34h9w6k32r5ph3pw0",
+    "n16c5h9w6k7r3p1", "n31c20h5k20r5p2", "n15c9h14w10k6r5", "n16c12h13k21r3p1", "n48c3h6w7k5r3p3",
+    "n16c4h5k4r3p1",
 )  # fmt: skip
 
 DESCRIPTOR_SETS: dict[str, tuple[str, ...]] = {
