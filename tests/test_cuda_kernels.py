@@ -275,3 +275,14 @@ def test_convolution(descriptor, dtype, layout, order):
     ]
     for got, want in results:
         np.testing.assert_array_equal(got.get(), want.astype(kind))
+
+
+def test_linear_without_features():
+    x, weight = (cupy.asarray(np.zeros((n, 0), np.float32)) for n in (3, 4))
+    bias = np.arange(4, dtype=np.float32)
+    y = ops.linear(x, weight, cupy.asarray(bias))
+    assert np.array_equal(y.get(), np.tile(bias, (3, 1)))
+    grad = cupy.asarray(np.ones((3, 4), np.float32))
+    assert ops.linear_backward_input(grad, weight).shape == (3, 0)
+    dw, db = ops.linear_backward_weight(grad, x)
+    assert dw.shape == (4, 0) and np.array_equal(db.get(), np.full(4, 3, np.float32))
