@@ -11,6 +11,7 @@ import numpy as np
 from fastconv.autograd.engine import enable_grad
 from fastconv.autograd.tensor import Tensor
 from fastconv.devices import to_device
+from fastconv.optim.batch import Batch
 
 
 class Optimizer:
@@ -223,37 +224,6 @@ def check_betas(optimizer: str, betas: Any) -> None:
         raise ValueError(f"{optimizer}: betas must be two numbers, got {betas}")
     for i, beta in enumerate(betas):
         check_range(optimizer, f"betas[{i}]", beta, 0.0, 1.0)
-
-
-def zeros(array: Any, *names: str) -> dict[str, Any]:
-    """A state of zeros like ``array`` under each name."""
-    return {name: np.zeros_like(array) for name in names}
-
-
-class Batch:
-    """Parameters that one call of a kernel updates: of one dtype, at the same step.
-
-    step: counted from 1; of rules that do not count, 1 or more.
-    weight_decay: 0 for biases and norms where the group says so.
-    """
-
-    def __init__(self, step: int, weight_decay: float) -> None:
-        self.step, self.weight_decay = step, weight_decay
-        self.tensors: list[Tensor] = []
-        self.arrays: list[Any] = []
-        self.grads: list[Any] = []
-        self.states: list[dict[str, Any]] = []
-
-    def add(self, tensor: Tensor, state: dict[str, Any]) -> None:
-        assert tensor._grad is not None
-        self.tensors.append(tensor)
-        self.arrays.append(tensor._data)
-        self.grads.append(tensor._grad._data)
-        self.states.append(state)
-
-    def state(self, name: str) -> list[Any]:
-        """The arrays of this name."""
-        return [state[name] for state in self.states]
 
 
 Params = Iterable[Tensor] | Iterable[dict[str, Any]]

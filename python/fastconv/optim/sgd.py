@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from fastconv import ops
-from fastconv.optim.optimizer import Batch, Optimizer, Params, check_range, zeros
+from fastconv.optim.batch import Batch, zeros
+from fastconv.optim.optimizer import Optimizer, Params, check_range
 
 
 class SGD(Optimizer):
