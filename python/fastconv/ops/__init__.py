@@ -31,7 +31,6 @@ from fastconv.ops.conv import (
     conv2d,
     conv2d_backward_input,
     conv2d_backward_weight,
-    conv2d_max_pool2d,
     conv_backward_input,
     conv_backward_weight,
     conv_forward,
@@ -52,7 +51,7 @@ from fastconv.ops.loss import (
     softmax,
     softmax_backward,
 )
-from fastconv.ops.pool import max_pool2d, max_pool2d_backward
+from fastconv.ops.pool import conv2d_max_pool2d, max_pool2d, max_pool2d_backward
 from fastconv.ops.update import (
     adadelta_update,
     adagrad_update,
