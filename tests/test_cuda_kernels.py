@@ -286,3 +286,15 @@ def test_linear_without_features():
     assert ops.linear_backward_input(grad, weight).shape == (3, 0)
     dw, db = ops.linear_backward_weight(grad, x)
     assert dw.shape == (4, 0) and np.array_equal(db.get(), np.full(4, 3, np.float32))
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dropout(dtype, order):
+    """The zeros of the key in every type; doubling is exact."""
+    emulated.library().emulator_set_order(ORDERS[order], 5)
+    x = normal((3, 700), 1, "float64").astype(dtype_of(dtype))
+    y = ops.dropout(cupy.asarray(x), 0.5, 9).get()
+    np.testing.assert_array_equal(
+        y, reference.dropout(x.astype(np.float64), 0.5, 9).astype(x.dtype)
+    )
