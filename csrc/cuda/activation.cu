@@ -1,5 +1,6 @@
 #include "activation.cuh"
 #include "activation.hpp"
+#include "dispatch.cuh"
 #include "launch.cuh"
 
 namespace fastconv::cuda {
@@ -96,22 +97,6 @@ void with_function(Activation kind, const Call& call) {
   }
 }
 
-template <class Call>
-void with_type(DType dtype, Activation kind, const Call& call) {
-  switch (dtype) {
-    case DType::float32:
-      return with_function<float>(kind, call);
-    case DType::float64:
-      return with_function<double>(kind, call);
-    case DType::float16:
-      return with_function<half>(kind, call);
-    case DType::bfloat16:
-      return with_function<bfloat16>(kind, call);
-    default:
-      break;
-  }
-}
-
 const char* name_of(Activation kind, bool backward) {
   switch (kind) {
     case Activation::relu:
@@ -133,7 +118,7 @@ void activation(Activation kind, const View& x, const View& y) {
   if (x.elements() == 0) return;
   const DeviceGuard guard(x.device, operation);
   if (kind == Activation::none) return copy(x, y, operation);
-  with_type(x.dtype, kind, Forward{x, y, operation});
+  with_float_type(x.dtype, [&](auto zero) { with_function<decltype(zero)>(kind, Forward{x, y, operation}); });
 }
 
 void activation_backward(Activation kind, const View& grad, const View& y, const View& dx) {
@@ -141,7 +126,8 @@ void activation_backward(Activation kind, const View& grad, const View& y, const
   if (grad.elements() == 0) return;
   const DeviceGuard guard(grad.device, operation);
   if (kind == Activation::none) return copy(grad, dx, operation);
-  with_type(grad.dtype, kind, Backward{grad, y, dx, operation});
+  with_float_type(grad.dtype,
+                  [&](auto zero) { with_function<decltype(zero)>(kind, Backward{grad, y, dx, operation}); });
 }
 
 }   // namespace fastconv::cuda
