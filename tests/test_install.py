@@ -95,8 +95,9 @@ def test_wheel():
     assert wheel.stat().st_size <= (20 if with_cuda else 5) << 20
     package = PROJECT / "python" / "fastconv"
     ours = {f"fastconv/{path.relative_to(package)}" for path in package.rglob("*.py")}
+    ours |= {f"fastconv/examples/{path.name}" for path in (PROJECT / "examples").glob("*.py")}
     assert ours and ours <= set(names)
     assert {"fastconv/py.typed", "fastconv/_core.pyi"} <= set(names)
     assert any(re.fullmatch(r"fastconv/_core\..*\.so", name) for name in names)
     assert any("licenses/LICENSE" in name for name in names)
-    assert not [name for name in names if name.startswith(("tests/", "bench/", "csrc/"))]
+    assert not [name for name in names if name.startswith(("tests/", "bench/", "csrc/", "examples/"))]

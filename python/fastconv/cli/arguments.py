@@ -43,6 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
         (commands.evaluate, _add_evaluate),
         (commands.predict, _add_predict),
         (commands.summary, _add_summary),
+        (commands.gallery, _add_gallery),
         (commands.info, None),
         (commands.bench, bench.add_arguments),
     ):
@@ -103,3 +104,14 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 def _add_summary(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", choices=MODELS, help="the network")
+
+
+def _add_gallery(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="a script, or a row of the course such as C7"
+    )
+    parser.add_argument("--all", action="store_true", help="run every script")
+    parser.add_argument("--output", metavar="DIR", help="receives pictures (needs the extra plot)")
+    parser.add_argument(
+        "--data-dir", metavar="DIR", help="MNIST's or CIFAR-10's files; default: generated data"
+    )

@@ -78,6 +78,23 @@ def summary(args: argparse.Namespace) -> int:
     return 0
 
 
+def gallery(args: argparse.Namespace) -> int:
+    """List the scripts of the course, or run some of them."""
+    from fastconv import examples
+
+    known, rows = examples.scripts(), examples.rows()
+    names = list(known) if args.all else [n for name in args.names for n in rows.get(name, [name])]
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(f"no script or row {unknown[0]!r}; `fastconv gallery` lists them")
+    folders = [Path(folder) if folder else None for folder in (args.output, args.data_dir)]
+    for name in names:
+        print(f"{name} ({', '.join(known[name].rows)}): {known[name].title}", flush=True)
+        examples.run(name, *folders)
+    for script in [] if names else known.values():
+        print(f"{', '.join(script.rows):<12}{script.name:<24}{script.title}")
+    return 0
+
+
 def info(args: argparse.Namespace) -> int:
     """Show versions, instruction set, threads, OpenMP runtime and CUDA."""
     import platform
