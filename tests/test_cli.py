@@ -136,6 +136,8 @@ def test_wrong_usage_is_two(capsys, arguments: list[str], text: str) -> None:
         (["train", "--device", "cuda"], "no CUDA device"),
         (["train", "lenet5", "--data-dir", "no-such-folder"], "train-images-idx3-ubyte.gz"),
         (["train", "--data-dir", "x"], "drawings: they are generated"),
+        (["train", "lenet_3x3"], "no data set goes with lenet_3x3: name one with --data"),
+        (["train", "convnetjs", "--data", "drawings"], "takes input of shape (3, 32, 32)"),
         (["evaluate", "no-such-run"], "no-such-run holds no model.safetensors"),
         (["predict", "no-such-run", "a.png"], "no-such-run holds no model.safetensors"),
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -9,7 +11,16 @@ from fastconv import nn
 from fastconv.autograd.engine import no_grad
 from fastconv.autograd.tensor import Tensor
 from fastconv.files import FileFormatError, load_weights, save_weights
-from fastconv.models import MODELS, lenet5, summary, xo_net
+from fastconv.models import (
+    MODELS,
+    conv_conv_pool,
+    convnetjs,
+    lenet5,
+    lenet_3x3,
+    sigmoid_net,
+    summary,
+    xo_net,
+)
 from fastconv.random import manual_seed
 
 
@@ -34,7 +45,11 @@ def test_every_model_runs_and_starts_from_its_seed(name: str) -> None:
 @pytest.mark.parametrize(
     ("build", "count", "keys"),
     [
+        (conv_conv_pool, 6_440, [*(f"conv{i}" for i in range(1, 7)), "fc"]),
+        (convnetjs, 22_466, ["conv1", "conv2", "conv3", "fc"]),
         (lenet5, 61_706, ["conv1", "conv2", "fc1", "fc2", "fc3"]),
+        (lenet_3x3, 81_194, ["conv1", "conv2", "fc1", "fc2", "fc3"]),
+        (sigmoid_net, 51_902, ["conv1", "conv2", "fc1", "fc2"]),
         (xo_net, 2_818, ["conv1", "conv2", "votes"]),
     ],
 )
@@ -95,6 +110,30 @@ def test_weights_of_another_model_are_refused(tmp_path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(FileFormatError, match=r"w\.safetensors"):
         load_weights(xo_net(), file)
+
+
+SIZES = re.compile(r"^ *(\w[\w, ]*?)  +(\d+(?: x +\d+)*)(?:  .*)?$", re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    "build", [conv_conv_pool, convnetjs, lenet5, lenet_3x3, sigmoid_net, xo_net]
+)
+def test_the_docstring_says_the_sizes(build) -> None:
+    listed = {
+        name: tuple(map(int, size.split("x")))
+        for names, size in SIZES.findall(build.__doc__)
+        for name in names.split(", ")
+    }
+    input_shape = listed.pop("input")
+    assert input_shape == MODELS[build.__name__].input_shape
+    computed = {row.name: row.output_shape for row in summary(build(), input_shape).rows}
+    assert {name: computed[name] for name in listed} == listed
+    assert computed.keys() - listed.keys() <= {"flatten", "fc", "fc2", "fc3", "votes"}
+
+
+def test_lenet5_takes_the_papers_images_without_padding() -> None:
+    rows = summary(lenet5(padding=0), (1, 32, 32)).rows
+    assert [row.output_shape for row in rows][:3] == [(6, 28, 28), (6, 28, 28), (6, 14, 14)]
 
 
 # --- summary -------------------------------------------------------------------------------------

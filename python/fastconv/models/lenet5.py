@@ -7,10 +7,11 @@ from collections import OrderedDict
 from fastconv import nn
 
 
-def lenet5(num_classes: int = 10) -> nn.Sequential:
+def lenet5(num_classes: int = 10, padding: int = 2) -> nn.Sequential:
     """61,706 parameters with ten classes; weights and biases of conv1, conv2, fc1, fc2, fc3.
 
-    The first convolution pads by 2, so 28x28 images meet the sizes that the paper's 32x32 did.
+    The first convolution pads by 2, so 28x28 images meet the sizes that the paper's 32x32 did;
+    ``padding=0`` is for these.
 
         input           1 x 28 x 28
         conv1, relu1    6 x 28 x 28    5x5, padding 2
@@ -23,7 +24,7 @@ def lenet5(num_classes: int = 10) -> nn.Sequential:
     """
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(1, 6, 5, padding=2),
+            conv1=nn.Conv2d(1, 6, 5, padding=padding),
             relu1=nn.ReLU(),
             pool1=nn.MaxPool2d(2),
             conv2=nn.Conv2d(6, 16, 5),

@@ -54,7 +54,7 @@ class Config:
     def of(cls, **asked: Any) -> Config:
         """What was asked for; what is None or missing comes from the model's defaults.
 
-        Raises ValueError when the model does not take the data's samples.
+        Raises ValueError when the model does not take the data's samples, or has none of its own.
         """
         given = {key: value for key, value in asked.items() if value is not None}
         entry = MODELS[given.setdefault("model", "xo_net")]
@@ -70,6 +70,8 @@ class Config:
             "memory_format": entry.memory_format,
         }
         config = cls(**{**defaults, **given})
+        if config.data is None:
+            raise ValueError(f"no data set goes with {config.model}: name one with --data")
         shape = SOURCES[config.data].shape
         if shape != entry.input_shape:
             raise ValueError(
