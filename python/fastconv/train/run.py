@@ -7,11 +7,11 @@ first epoch, model.safetensors and curves.png from the end. Each is replaced as 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from fastconv import optim, random
+from fastconv import optim
 from fastconv.data import ArrayDataset, DataLoader
 from fastconv.data.sources import SOURCES
 from fastconv.files import (
@@ -25,65 +25,14 @@ from fastconv.files import (
 )
 from fastconv.models import MODELS
 from fastconv.nn import Module
-from fastconv.ops.types import MemoryFormat
 from fastconv.train.callbacks import Curves, History, Progress, Schedule
 from fastconv.train.checkpoint import Checkpoint, check_same
+from fastconv.train.config import Config, fits
 from fastconv.train.trainer import Callback, Trainer
 
 CONFIG, HISTORY, MODEL = "config.json", "history.json", "model.safetensors"
 CHECKPOINT, CURVES = "checkpoint.safetensors", "curves.png"
 EVALUATION_BATCH = 500
-
-
-@dataclass(frozen=True)
-class Config:
-    """What decides the bits of a run, given the data."""
-
-    model: str
-    data: str
-    epochs: int
-    batch_size: int
-    lr: float
-    momentum: float
-    weight_decay: float
-    seed: int
-    device: str
-    memory_format: MemoryFormat
-
-    @classmethod
-    def of(cls, **asked: Any) -> Config:
-        """What was asked for; what is None or missing comes from the model's defaults.
-
-        Raises ValueError when the model does not take the data's samples, or has none of its own.
-        """
-        given = {key: value for key, value in asked.items() if value is not None}
-        entry = MODELS[given.setdefault("model", "xo_net")]
-        defaults = {
-            "data": entry.data,
-            "epochs": entry.epochs,
-            "batch_size": 64,
-            "lr": entry.lr,
-            "momentum": 0.9,
-            "weight_decay": entry.weight_decay,
-            "seed": 0,
-            "device": "cpu",
-            "memory_format": entry.memory_format,
-        }
-        config = cls(**{**defaults, **given})
-        if config.data is None:
-            raise ValueError(f"no data set goes with {config.model}: name one with --data")
-        shape = SOURCES[config.data].shape
-        if shape != entry.input_shape:
-            raise ValueError(
-                f"{config.model} takes input of shape {entry.input_shape} (C, H, W), "
-                f"but samples of {config.data} have {shape}"
-            )
-        return config
-
-    def build(self) -> Module:
-        """The untrained model, initialised from the seed."""
-        random.manual_seed(self.seed)
-        return MODELS[self.model].build(num_classes=len(SOURCES[self.data].classes))
 
 
 class Run:
@@ -134,7 +83,7 @@ class Run:
         keys = {*Config.__dataclass_fields__, "data_dir", "classes", "input"}
         if not isinstance(notes, dict) or not keys <= notes.keys():
             raise FileFormatError(f"{self[CONFIG]}: expected the entries {', '.join(sorted(keys))}")
-        wrong = [name for name in sorted(keys) if not _fits(name, notes[name])]
+        wrong = [name for name in sorted(keys) if not fits(name, notes[name])]
         if wrong:
             raise FileFormatError(
                 f"{self[CONFIG]}: {wrong[0]} cannot be {json.dumps(notes[wrong[0]])[:80]}"
@@ -167,33 +116,6 @@ class Run:
     def data_dir(self) -> str | None:
         """The folder that the data were read from, where one was named."""
         return self.notes()["data_dir"] if self[CONFIG].exists() else None
-
-
-_KINDS: dict[str, Any] = {
-    **dict.fromkeys(("model", "data", "device", "memory_format"), str),
-    **dict.fromkeys(("epochs", "batch_size", "seed"), int),
-    **dict.fromkeys(("lr", "momentum", "weight_decay"), (int, float)),
-    "data_dir": (str, type(None)),
-    "classes": list,
-    "input": dict,
-}
-
-
-def _fits(name: str, value: Any) -> bool:
-    """Whether an entry of config.json has the form that `begin` gave it."""
-    if not isinstance(value, _KINDS[name]) or isinstance(value, bool):
-        return False
-    if name == "classes":
-        return all(isinstance(entry, str) for entry in value)
-    if name != "input":
-        return True
-    shape = value.get("shape")
-    return (
-        isinstance(shape, list)
-        and len(shape) == 3
-        and all(type(size) is int and size > 0 for size in shape)
-        and all(isinstance(value.get(key), (int, float)) for key in ("mean", "std"))
-    )
 
 
 def train(
