@@ -68,6 +68,12 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lr", type=RATE, metavar="X", help="highest learning rate")
     parser.add_argument("--momentum", type=SHARE, metavar="X", help="default: 0.9")
     parser.add_argument("--weight-decay", type=RATE, metavar="X")
+    parser.add_argument(
+        "--augment",
+        action="store_true",
+        default=None,
+        help="change the training pictures at random, as suits the data",
+    )
     parser.add_argument("--seed", type=SEED, metavar="S", help="default: 0")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: cpu")
     parser.add_argument(

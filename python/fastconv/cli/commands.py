@@ -20,7 +20,7 @@ def train(args: argparse.Namespace) -> int:
     from fastconv.train.run import train as fit
 
     names = ("model", "data", "epochs", "batch_size", "lr", "momentum", "weight_decay", "seed")
-    asked = {name: getattr(args, name) for name in (*names, "device")}
+    asked = {name: getattr(args, name) for name in (*names, "device", "augment")}
     run = Run(args.output or _free_folder(args.model or "xo_net"))
     saved = run[CHECKPOINT].exists()
     # The data first: where they are missing, no folder is left behind.
@@ -33,6 +33,7 @@ def train(args: argparse.Namespace) -> int:
     print(
         f"training {config.model} on {len(data[0])} samples of {config.data}, "
         f"{config.epochs} epochs of batches of {config.batch_size}, seed {config.seed}"
+        f"{', augmented' if config.augment else ''}"
     )
     try:
         history = fit(run, config, data, resume=args.resume)

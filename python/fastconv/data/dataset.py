@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from fastconv.data.words import SPLIT, words
+
 
 class Normalize:
     """Bytes 0..255 to float32 `(x / 255 - mean) / std`.
@@ -61,10 +63,18 @@ class ArrayDataset:
 
     def __getitem__(self, index: Any) -> tuple[np.ndarray, ...]:
         """Rows by integer, slice or integer array; a new array each, save for slices' views."""
+        return self.take(index)
+
+    def take(
+        self, index: Any, augment: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> tuple[np.ndarray, ...]:
+        """`self[index]`, the first array's rows going through `augment` before `transform`."""
         if isinstance(index, np.ndarray) and index.dtype.kind in "iu":
             rows = [array.take(index, axis=0) for array in self.arrays]
         else:
             rows = [array[index] for array in self.arrays]
+        if augment is not None:
+            rows[0] = augment(rows[0])
         if self.transform is not None:
             rows[0] = self.transform(rows[0])
         return tuple(rows)
@@ -72,3 +82,36 @@ class ArrayDataset:
     def __repr__(self) -> str:
         shapes = ", ".join(f"{array.dtype} {array.shape}" for array in self.arrays)
         return f"ArrayDataset({shapes})"
+
+
+def random_split(
+    dataset: ArrayDataset, lengths: Sequence[float], seed: int = 0
+) -> list[ArrayDataset]:
+    """Data sets of `lengths` rows each, every row in one of them, chosen by the seed.
+
+    lengths: how many, or shares that add up to 1; what rounding down leaves over goes to the
+    first ones, a row each. Rows are copied and stay in their order.
+    Raises ValueError when lengths are negative or add up to neither 1 nor the number of rows.
+    """
+    count = len(dataset)
+    if any(length < 0 for length in lengths):
+        raise ValueError(f"random_split: lengths must not be negative, got {list(lengths)}")
+    sizes = [int(length) for length in lengths]
+    if abs(sum(lengths) - 1) < 1e-6 and sum(sizes) != count:
+        sizes = [int(count * length) for length in lengths]
+        for extra in range(count - sum(sizes)):
+            sizes[extra % len(sizes)] += 1
+    elif any(size != length for size, length in zip(sizes, lengths, strict=True)):
+        raise ValueError(f"random_split: shares must add up to 1, got {list(lengths)}")
+    if sum(sizes) != count:
+        raise ValueError(f"random_split: lengths {sizes} of a data set of {count} rows")
+    order = np.argsort(words(count, SPLIT, seed, 0), kind="stable")
+    parts = np.split(order, np.cumsum(sizes)[:-1])
+    return [
+        ArrayDataset(
+            *(array.take(np.sort(rows), axis=0) for array in dataset.arrays),
+            transform=dataset.transform,
+            classes=dataset.classes,
+        )
+        for rows in parts
+    ]

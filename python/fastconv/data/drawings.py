@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastconv.data.dataset import ArrayDataset
-from fastconv.data.words import DRAWINGS, words
+from fastconv.data.words import DRAWINGS, uniform
 
 SIZE = 28
 CLASSES = ("X", "O")
@@ -35,8 +35,7 @@ def draw(count: int, seed: int = 0, split: int = 0) -> tuple[np.ndarray, np.ndar
     """`count` drawings: images float32 (count, 1, 28, 28) in -1..1 and labels int64 (count,)."""
     if count < 0:
         raise ValueError(f"draw: count must not be negative, got {count}")
-    raw = words(count * _NUMBERS, DRAWINGS, seed, split).reshape(count, _NUMBERS)
-    numbers = (raw >> np.uint64(11)).astype(np.float64) * 2.0**-53  # uniform in [0, 1)
+    numbers = uniform((count, _NUMBERS), DRAWINGS, seed, split)
     labels = (numbers[:, 0] < 0.5).astype(np.int64)
     images = np.empty((count, 1, SIZE, SIZE), np.float32)
     for start in range(0, count, _CHUNK):

@@ -53,7 +53,13 @@ MODELS: dict[str, Entry] = {
         conv_conv_pool, (3, 32, 32), "cifar10", 20, lr=0.02, memory_format="contiguous"
     ),
     "convnetjs": Entry(
-        convnetjs, (3, 32, 32), "cifar10", 20, lr=0.02, weight_decay=5e-4, memory_format="contiguous"
+        convnetjs,
+        (3, 32, 32),
+        "cifar10",
+        20,
+        lr=0.02,
+        weight_decay=5e-4,
+        memory_format="contiguous",
     ),
     "lenet5": Entry(
         lenet5, (1, 28, 28), "mnist", 10, lr=0.05, weight_decay=5e-4, memory_format="contiguous"

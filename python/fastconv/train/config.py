@@ -26,6 +26,7 @@ class Config:
     seed: int
     device: str
     memory_format: MemoryFormat
+    augment: bool
 
     @classmethod
     def of(cls, **asked: Any) -> Config:
@@ -45,6 +46,7 @@ class Config:
             "seed": 0,
             "device": "cpu",
             "memory_format": entry.memory_format,
+            "augment": False,
         }
         config = cls(**{**defaults, **given})
         if config.data is None:
@@ -67,6 +69,7 @@ _KINDS: dict[str, Any] = {
     **dict.fromkeys(("model", "data", "device", "memory_format"), str),
     **dict.fromkeys(("epochs", "batch_size", "seed"), int),
     **dict.fromkeys(("lr", "momentum", "weight_decay"), (int, float)),
+    "augment": bool,
     "data_dir": (str, type(None)),
     "classes": list,
     "input": dict,
@@ -75,7 +78,7 @@ _KINDS: dict[str, Any] = {
 
 def fits(name: str, value: Any) -> bool:
     """Whether an entry of config.json has the form that `begin` gave it."""
-    if not isinstance(value, _KINDS[name]) or isinstance(value, bool):
+    if not isinstance(value, _KINDS[name]) or isinstance(value, bool) != (name == "augment"):
         return False
     if name == "classes":
         return all(isinstance(entry, str) for entry in value)

@@ -133,7 +133,12 @@ def train(
     """
     model = config.build().to(device=config.device)
     loader = DataLoader(
-        data[0], config.batch_size, shuffle=True, seed=config.seed, device=config.device
+        data[0],
+        config.batch_size,
+        shuffle=True,
+        seed=config.seed,
+        device=config.device,
+        augment=SOURCES[config.data].augment if config.augment else None,
     )
     optimizer = optim.SGD(
         model.parameters(),
