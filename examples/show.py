@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 import fastconv as fc
+from fastconv import data, nn, optim
 from fastconv.examples import call
+from fastconv.train import Trainer
 
 
 class CheckFailed(RuntimeError):
@@ -32,6 +34,8 @@ def check(
     equal = shown.shape == wanted.shape and bool(np.all(np.abs(shown - wanted) <= slack))
     if not equal:
         raise CheckFailed(f"{what} is {shown.tolist()}, expected {wanted.tolist()}")
+    if np.all(shown == np.rint(shown)):
+        shown = shown.astype(np.int64)
     text = np.array2string(shown, precision=6, suppress_small=True, separator=" ")
     gap = f"\n{' ' * 4}" if "\n" in text else " "
     print(f"  {what} ={gap}" + text.replace("\n", gap))
@@ -51,6 +55,22 @@ def _array(value: Any) -> np.ndarray:
 def leaf(values: Any) -> fc.Tensor:
     """A float64 tensor that collects its gradient."""
     return fc.tensor(np.array(values, np.float64), requires_grad=True)
+
+
+def fit(
+    network: nn.Module,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    *,
+    epochs: int,
+    rate: float,
+    batch: int = 64,
+    loss: Any = None,
+) -> list[float]:
+    """Train with Adam; returns the mean loss (cross-entropy by default) of each epoch."""
+    loader = data.DataLoader(data.ArrayDataset(inputs, targets), batch, shuffle=True)
+    trainer = Trainer(network, optim.Adam(network.parameters(), rate), loss, memory_format=None)
+    return [record["train_loss"] for record in trainer.fit(loader, epochs=epochs)]
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from fastconv.examples.show import CheckFailed, check, check_that
 FOLDER = Path(examples.__path__[0])
 COURSE = {"A": 6, "B": 15, "C": 14, "D": 2, "E": 11}
 ROWS = [f"{part}{number + 1}" for part, count in COURSE.items() for number in range(count)]
-TO_COME = {row for row in ROWS if row[0] != "A"}
+TO_COME = {row for row in ROWS if row[0] in "BE"} - {"E1"} | {"C4", "C6", "D2"}
 
 
 def test_every_row_has_a_script():
@@ -28,7 +28,7 @@ def test_every_row_has_a_script():
 
 def test_every_file_is_a_script_or_shared():
     files = {file.stem for file in FOLDER.glob("*.py")}
-    assert files - set(examples.scripts()) == {"__init__", "__main__", "show"}
+    assert files - set(examples.scripts()) == {"__init__", "__main__", "generated", "show"}
 
 
 @pytest.mark.parametrize("name", examples.scripts())
@@ -76,7 +76,7 @@ def test_a_wrong_number_fails(capsys, monkeypatch):
     with pytest.raises(CheckFailed, match="it does not hold that it falls"):
         check_that("it falls", False)
     check("f", fc.tensor([1.0, 2.0], requires_grad=True), [1, 2])
-    assert capsys.readouterr().out == "  f = [1. 2.]\n"
+    assert capsys.readouterr().out == "  f = [1 2]\n"
     from fastconv.examples import matrix_gradients
 
     monkeypatch.setattr(matrix_gradients.ops, "relu_backward", lambda grad, y: grad)

@@ -100,4 +100,6 @@ def test_wheel():
     assert {"fastconv/py.typed", "fastconv/_core.pyi"} <= set(names)
     assert any(re.fullmatch(r"fastconv/_core\..*\.so", name) for name in names)
     assert any("licenses/LICENSE" in name for name in names)
-    assert not [name for name in names if name.startswith(("tests/", "bench/", "csrc/", "examples/"))]
+    assert not [
+        name for name in names if name.startswith(("tests/", "bench/", "csrc/", "examples/"))
+    ]
