@@ -11,12 +11,10 @@ from fastconv import ops
 from fastconv.examples.generated import textures
 from fastconv.examples.show import check_that, draw_image, picture, start
 
-SIZE = 9
-
 
 def bank() -> np.ndarray:
     """Filters (9, 1, 9, 9) of sum 0: derivatives of Gaussians in four directions, and spots."""
-    y, x = np.mgrid[:SIZE, :SIZE] - SIZE // 2
+    y, x = np.mgrid[:9, :9] - 4
     filters = []
     for width in (1.0, 2.0):
         bell = np.exp(-(x * x + y * y) / (2 * width * width))

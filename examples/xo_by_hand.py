@@ -1,8 +1,7 @@
 """Course E1: the X-and-O network by hand: features, pooling, ReLU, pooling, votes.
 
 Three 3x3 features (diagonal, X, anti-diagonal) slide over a 9x9 drawing; a response is the mean of
-nine products. All numbers are whole ninths and are compared as such; printed ones are cut to two
-digits, as in the lecture.
+nine products: whole ninths, compared as such and, as in the lecture, cut to two digits.
 """
 
 from pathlib import Path
