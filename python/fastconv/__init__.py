@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fastconv import memory, nn, ops, optim
 from fastconv._core import __version__
 from fastconv.autograd.autocast import autocast
+from fastconv.autograd.checkpoint import checkpoint
 from fastconv.autograd.creation import arange, ones, randn, tensor, zeros
 from fastconv.autograd.engine import enable_grad, is_grad_enabled, no_grad
 from fastconv.autograd.shaping import cat
@@ -37,6 +38,7 @@ __all__ = [
     "arange",
     "autocast",
     "cat",
+    "checkpoint",
     "data",
     "device",
     "enable_grad",

@@ -31,6 +31,11 @@ _mode = _Mode()
 _order = itertools.count(0, -1)
 
 
+def place() -> int:
+    """Where the tape stands: nodes made from now on have smaller numbers, older ones larger."""
+    return next(_order)
+
+
 def is_grad_enabled() -> bool:
     """True where operations of this thread are recorded (everywhere but under ``no_grad``)."""
     return _mode.enabled

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fastconv import ops
+from fastconv.autograd.checkpoint import recomputing
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
 from fastconv.nn.arguments import integer
@@ -70,9 +71,9 @@ class _BatchNorm(Module):
         return self.training or self.running_mean is None
 
     def _momentum(self) -> float:
-        """Of this batch, which is counted; without a momentum all batches weigh the same."""
+        """Of this batch, which is counted once; without a momentum all batches weigh the same."""
         count = self.num_batches_tracked
-        if not self.training or count is None:
+        if not self.training or count is None or recomputing():
             return self.momentum or 0.0
         count._data += 1
         count._version.count += 1

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastconv import ops
 from fastconv.autograd.autocast import raised
+from fastconv.autograd.checkpoint import recomputing
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.nn.fused import array_of
@@ -37,6 +38,8 @@ def batch_norm(
     from the input again, so that the result is not kept.
     """
     op = "batch_norm"
+    if training and recomputing():
+        running_mean = running_var = None  # the first run has moved them
     input = raised(op, input)
     x = array_of(op, "input", input)
     w, b = _optional(op, "weight", weight), _optional(op, "bias", bias)
