@@ -22,6 +22,10 @@ struct BatchNormParameters {
   double momentum, eps;
   Activation activation;   // none or relu
 };
+struct ResponseNormParameters {
+  int64_t size;   // channels of a window
+  double alpha, beta, k;
+};
 struct DropoutParameters {
   double p;
   uint64_t key;   // of Philox4x32-10
@@ -114,6 +118,11 @@ struct Backend {
   void (*batch_norm_backward)(const NormProblem&, bool training, Activation, const View& grad, const View& x,
                               const View* weight, const View* bias, const View& mean, const View& invstd,
                               const View* dx, const View* dw, const View* db);
+
+  // x / (k + alpha * mean of x^2 over a window of channels)^beta
+  void (*local_response_norm)(const NormProblem&, const ResponseNormParameters&, const View& x, const View& y);
+  void (*local_response_norm_backward)(const NormProblem&, const ResponseNormParameters&, const View& grad,
+                                       const View& x, const View& dx);
 
   void (*dropout)(const DropoutParameters&, const View& x, const View& y);
 

@@ -5,6 +5,7 @@
 #include "conv.hpp"
 #include "dropout.hpp"
 #include "linear.hpp"
+#include "local_response_norm.hpp"
 #include "loss.hpp"
 #include "optimizer.hpp"
 #include "pool.hpp"
@@ -32,6 +33,8 @@ const Backend* cpu_backend() {
       cpu::cross_entropy_backward,
       cpu::batch_norm,
       cpu::batch_norm_backward,
+      cpu::local_response_norm,
+      cpu::local_response_norm_backward,
       cpu::dropout,
       cpu::sgd_update,
       cpu::adam_update,

@@ -40,6 +40,8 @@ __all__: list[str] = [
     "linear_backward_input",
     "linear_backward_weight",
     "linear_problem",
+    "local_response_norm",
+    "local_response_norm_backward",
     "log_softmax",
     "log_softmax_backward",
     "max_pool2d",
@@ -446,6 +448,21 @@ def linear_backward_weight(
     grad: typing.Any, x: typing.Any, bias: bool, precision: typing.Any = "highest"
 ) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
 def linear_problem(x_shape: typing.Any, weight_shape: typing.Any) -> LinearProblem: ...
+def local_response_norm(
+    x: typing.Any,
+    size: typing.Any,
+    alpha: typing.SupportsFloat | typing.SupportsIndex,
+    beta: typing.SupportsFloat | typing.SupportsIndex,
+    k: typing.SupportsFloat | typing.SupportsIndex,
+) -> numpy.ndarray: ...
+def local_response_norm_backward(
+    grad: typing.Any,
+    x: typing.Any,
+    size: typing.Any,
+    alpha: typing.SupportsFloat | typing.SupportsIndex,
+    beta: typing.SupportsFloat | typing.SupportsIndex,
+    k: typing.SupportsFloat | typing.SupportsIndex,
+) -> numpy.ndarray: ...
 def log_softmax(x: typing.Any, dim: typing.Any) -> numpy.ndarray: ...
 def log_softmax_backward(grad: typing.Any, y: typing.Any, dim: typing.Any) -> numpy.ndarray: ...
 def max_pool2d(

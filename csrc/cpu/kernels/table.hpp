@@ -6,6 +6,7 @@
 #include "dropout.hpp"
 #include "few_rows.hpp"
 #include "gemm.hpp"
+#include "local_response_norm.hpp"
 #include "loss.hpp"
 #include "norm.hpp"
 #include "optimizer.hpp"
@@ -29,6 +30,7 @@ struct KernelTable {
   WinogradKernels<T> winograd_2x2_3x3, winograd_4x4_3x3, winograd_2x2_5x5;
   DepthwiseKernels<T> depthwise;
   NormKernels<T> norm;
+  LocalResponseNormKernels<T> local_response_norm;
   DropoutKernels<T> dropout;
 };
 

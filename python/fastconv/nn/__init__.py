@@ -10,6 +10,7 @@ from fastconv.nn.flatten import Flatten
 from fastconv.nn.linear import Linear
 from fastconv.nn.loss import CrossEntropyLoss, MSELoss
 from fastconv.nn.module import Module, Parameter
+from fastconv.nn.normalization import LocalResponseNorm
 from fastconv.nn.pooling import MaxPool2d
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "Dropout2d",
     "Flatten",
     "Linear",
+    "LocalResponseNorm",
     "MSELoss",
     "MaxPool2d",
     "Module",

@@ -16,7 +16,7 @@ from fastconv.autograd.autocast import raised
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.nn.fused import array_of, conv2d, linear
-from fastconv.nn.normalize import batch_norm
+from fastconv.nn.normalize import batch_norm, local_response_norm
 
 if TYPE_CHECKING:
     from fastconv.ops.types import MemoryFormat, Reduction
@@ -30,6 +30,7 @@ __all__ = [
     "dropout2d",
     "flatten",
     "linear",
+    "local_response_norm",
     "log_softmax",
     "max_pool2d",
     "mse_loss",

@@ -72,3 +72,23 @@ def _batch_norm_backward(
         )
 
     return backward
+
+
+def local_response_norm(
+    input: Tensor, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """``input / (k + alpha * mean)**beta``: the mean of input**2 over ``size`` channels around it.
+
+    The sum of Krizhevsky et al. (2012) with alpha 1e-4 and n = 5 is this mean with alpha 5e-4.
+    """
+    op = "local_response_norm"
+    input = raised(op, input)
+    x = array_of(op, "input", input)
+    y = ops.local_response_norm(x, size, alpha, beta, k)
+    if recording(input) is None:
+        return Tensor(y)
+
+    def backward(grad: Any) -> Any:
+        return (ops.local_response_norm_backward(grad, x, size, alpha, beta, k),)
+
+    return record(op, y, (input,), backward, [("input", input)])

@@ -43,6 +43,10 @@ from fastconv.ops.linear import (
     linear_backward_input,
     linear_backward_weight,
 )
+from fastconv.ops.local_response_norm import (
+    local_response_norm,
+    local_response_norm_backward,
+)
 from fastconv.ops.loss import (
     cross_entropy,
     cross_entropy_backward,
@@ -84,6 +88,8 @@ __all__ = [
     "linear_backward",
     "linear_backward_input",
     "linear_backward_weight",
+    "local_response_norm",
+    "local_response_norm_backward",
     "log_softmax",
     "log_softmax_backward",
     "max_pool2d",

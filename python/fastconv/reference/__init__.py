@@ -37,6 +37,10 @@ from fastconv.reference.linear import (
     linear_backward_input,
     linear_backward_weight,
 )
+from fastconv.reference.local_response_norm import (
+    local_response_norm,
+    local_response_norm_backward,
+)
 from fastconv.reference.loss import cross_entropy, cross_entropy_backward
 from fastconv.reference.optimizer import (
     adadelta_update,
@@ -72,6 +76,8 @@ __all__ = [
     "linear_backward",
     "linear_backward_input",
     "linear_backward_weight",
+    "local_response_norm",
+    "local_response_norm_backward",
     "log_softmax",
     "log_softmax_backward",
     "max_pool2d",

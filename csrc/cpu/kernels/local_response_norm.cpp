@@ -1,0 +1,153 @@
+#include "local_response_norm.hpp"
+
+#include "math.hpp"
+
+namespace fastconv::cpu::FASTCONV_ISA {
+namespace {
+
+constexpr int kVectors = 4;   // side by side: a row's pointer is fetched once for all of them
+
+// s^-3/4 from two roots.
+template <class T>
+struct ThreeQuarters {
+  explicit FASTCONV_INLINE ThreeQuarters(double) {}
+  FASTCONV_INLINE Vec<T> operator()(Vec<T> s) const {
+    const Vec<T> root = sqrt(s);
+    return T(1) / (root * sqrt(root));
+  }
+};
+
+// s^-beta; in double, for a logarithm's rounding errors grow with the exponent.
+template <class T>
+struct AnyPower {
+  explicit FASTCONV_INLINE AnyPower(double exponent) : beta(exponent) {}
+  FASTCONV_INLINE Vec<T> operator()(Vec<T> s) const {
+    if constexpr (sizeof(T) == sizeof(double)) {
+      return raise(s);
+    } else {
+      const Vec<double> half[2] = {raise(widen<0>(s)), raise(widen<1>(s))};
+      Vec<T> power;
+      for (int i = 0; i < kLanes<T>; ++i) power[i] = T(half[i / kLanes<double>][i % kLanes<double>]);
+      return power;
+    }
+  }
+  FASTCONV_INLINE Vec<double> raise(Vec<double> s) const { return exp<double>(-beta * log<double>(s)); }
+  double beta;
+};
+
+template <class T>
+FASTCONV_INLINE Vec<T> take(const T* p, int count) {
+  return count == kLanes<T> ? load(p) : load_partial(p, count);
+}
+
+template <bool kStream, class T>
+FASTCONV_INLINE void put(T* p, Vec<T> v, int count) {
+  if (count != kLanes<T>) return store_partial(p, v, count);
+  if constexpr (kStream) return stream<T>(p, v);
+  store(p, v);
+}
+
+template <bool kSquares, class T, int kCount>
+FASTCONV_INLINE void sum_rows(const Responses<T>& r, int64_t at, int count, Vec<T> (&sum)[kCount]) {
+  for (int v = 0; v < kCount; ++v) sum[v] = zero<T>();
+  for (int64_t row = 0; row < r.count; ++row) {
+    const T* from = r.rows[row] + at;
+#pragma GCC unroll 4
+    for (int v = 0; v < kCount; ++v) {
+      const Vec<T> value = take(from + v * kLanes<T>, count);
+      sum[v] += kSquares ? value * value : value;
+    }
+  }
+}
+
+// step(sum, in the rows, in x, count) for every vector of every run, with the sum of the rows there.
+template <bool kSquares, bool kStream, class T, class Step>
+FASTCONV_INLINE void walk(const Responses<T>& r, const T* result, const Step& step) {
+  constexpr int kLane = kLanes<T>;
+  for (int64_t run = 0; run < r.runs; ++run) {
+    const int64_t from = run * r.pitch, to = run * r.stride;
+    int64_t i = 0;
+    const auto single = [&](int count) {
+      Vec<T> sum[1];
+      sum_rows<kSquares>(r, from + i, count, sum);
+      step(sum[0], from + i, to + i, count);
+      i += count;
+    };
+    if constexpr (kStream) {
+      const int past = int(reinterpret_cast<uintptr_t>(result + to) % kVectorBytes / sizeof(T));
+      const int64_t missing = past ? kLane - past : 0;
+      if (missing > 0) single(int(missing < r.n ? missing : r.n));
+    }
+    for (; i + kVectors * kLane <= r.n; i += kVectors * kLane) {
+      Vec<T> sum[kVectors];
+      sum_rows<kSquares>(r, from + i, kLane, sum);
+#pragma GCC unroll 4
+      for (int v = 0; v < kVectors; ++v) step(sum[v], from + i + v * kLane, to + i + v * kLane, kLane);
+    }
+    while (i + kLane <= r.n) single(kLane);
+    if (i < r.n) single(int(r.n - i));
+  }
+  if constexpr (kStream) end_stream();
+}
+
+template <template <class> class Power, bool kStream, class T>
+void forward_as(const Responses<T>& r, const ResponseTerms& t, const T* x, T* y) {
+  const Power<T> power(t.beta);
+  const T k = T(t.k), alpha = T(t.alpha);
+  walk<true, kStream>(r, y, [&](Vec<T> sum, int64_t, int64_t at, int count) {
+    put<kStream>(y + at, take(x + at, count) * power(sum * alpha + k), count);
+  });
+}
+
+template <class T>
+void forward(const Responses<T>& r, const ResponseTerms& t, const T* x, T* y, bool stream) {
+  if (t.beta == 0.75)
+    stream ? forward_as<ThreeQuarters, true>(r, t, x, y) : forward_as<ThreeQuarters, false>(r, t, x, y);
+  else
+    stream ? forward_as<AnyPower, true>(r, t, x, y) : forward_as<AnyPower, false>(r, t, x, y);
+}
+
+template <template <class> class Power, class T>
+void slopes_as(const Responses<T>& r, const ResponseTerms& t, const T* grad, const T* x, T* powers, T* slope) {
+  const Power<T> power(t.beta);
+  const T k = T(t.k), alpha = T(t.alpha);
+  walk<true, false>(r, slope, [&](Vec<T> sum, int64_t row, int64_t at, int count) {
+    const Vec<T> s = sum * alpha + k, p = power(s);
+    put<false>(powers + row, p, count);
+    put<false>(slope + row, take(grad + at, count) * take(x + at, count) * p / s, count);
+  });
+}
+
+template <class T>
+void slopes(const Responses<T>& r, const ResponseTerms& t, const T* grad, const T* x, T* power, T* slope) {
+  t.beta == 0.75 ? slopes_as<ThreeQuarters>(r, t, grad, x, power, slope)
+                 : slopes_as<AnyPower>(r, t, grad, x, power, slope);
+}
+
+template <bool kStream, class T>
+void backward_as(const Responses<T>& r, const ResponseTerms& t, const T* grad, const T* x, const T* power,
+                 T* dx) {
+  const T factor = T(-2 * t.alpha * t.beta);
+  walk<false, kStream>(r, dx, [&](Vec<T> sum, int64_t row, int64_t at, int count) {
+    const Vec<T> through = take(grad + at, count) * take(power + row, count);
+    put<kStream>(dx + at, through + take(x + at, count) * (sum * factor), count);
+  });
+}
+
+template <class T>
+void backward(const Responses<T>& r, const ResponseTerms& t, const T* grad, const T* x, const T* power, T* dx,
+              bool stream) {
+  stream ? backward_as<true>(r, t, grad, x, power, dx) : backward_as<false>(r, t, grad, x, power, dx);
+}
+
+}   // namespace
+
+template <class T>
+LocalResponseNormKernels<T> local_response_norm_kernels() {
+  return {forward<T>, slopes<T>, backward<T>};
+}
+
+template LocalResponseNormKernels<float> local_response_norm_kernels<float>();
+template LocalResponseNormKernels<double> local_response_norm_kernels<double>();
+
+}   // namespace fastconv::cpu::FASTCONV_ISA
