@@ -76,6 +76,11 @@ class DataLoader:
         rows = len(self.dataset)
         return rows // self.batch_size if self.drop_last else -(-rows // self.batch_size)
 
+    @property
+    def position(self) -> int:
+        """How many batches of the epoch have been handed out."""
+        return self._position
+
     def state_dict(self) -> dict[str, Any]:
         """The epoch, how many of its batches have been handed out, and what decides their order."""
         return {"epoch": self._epoch, "position": self._position, **self._order()}

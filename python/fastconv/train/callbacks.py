@@ -1,4 +1,4 @@
-"""What usually steps into a training loop: progress, history, schedule, early stopping, curves."""
+"""What usually steps into a training loop: progress, history, schedule, curves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Progress(Callback):
 
         self._bar = tqdm(
             total=len(trainer.loader),
-            initial=trainer.loader.state_dict()["position"],
+            initial=trainer.loader.position,
             desc=f"epoch {trainer.epoch + 1}/{trainer.epochs}",
             unit="batch",
             leave=False,
@@ -87,40 +87,6 @@ class Schedule(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.scheduler.load_state_dict(state)
-
-
-class EarlyStopping(Callback):
-    """Stops when `monitor` has not improved by more than `min_delta` for `patience` epochs.
-
-    Losses improve downwards; a monitor whose name ends in "accuracy" improves upwards.
-    """
-
-    def __init__(
-        self, monitor: str = "val_loss", patience: int = 5, min_delta: float = 0.0
-    ) -> None:
-        if patience < 1:
-            raise ValueError(f"EarlyStopping: patience must be at least 1, got {patience}")
-        self.monitor, self.patience, self.min_delta = monitor, patience, min_delta
-        self.best: float | None = None
-        self.waited = 0
-
-    def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
-        if self.monitor not in record:
-            raise ValueError(f"EarlyStopping: no {self.monitor!r} in the record {list(record)}")
-        sign = -1 if self.monitor.endswith("accuracy") else 1
-        value = sign * record[self.monitor]
-        if self.best is None or value < self.best - self.min_delta:
-            self.best, self.waited = value, 0
-        else:
-            self.waited += 1
-            if self.waited >= self.patience:
-                trainer.stop = True
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"best": self.best, "waited": self.waited}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.waited = state["best"], state["waited"]
 
 
 class Curves(Callback):

@@ -16,6 +16,7 @@ from fastconv.autograd.tensor import Tensor
 from fastconv.data import DataLoader
 from fastconv.nn import CrossEntropyLoss, Module
 from fastconv.ops.types import MemoryFormat
+from fastconv.train.step import Step
 
 
 class Callback:
@@ -49,6 +50,9 @@ class Trainer:
     ValueError where its `reduction` says that it is no mean.
     memory_format: how activations lie; "channels_last" is the fast one in a chain of layers,
     "contiguous" is NCHW, None leaves the model as it is.
+    accumulate: one optimizer step for so many batches, with the gradient of one batch of all their
+    samples; the last step of an epoch takes what is left. clip_norm, clip_value: limits of the
+    gradient's norm over all parameters, and of its elements.
     `history` has a record for each finished epoch: epoch (from 1), train_loss, val_loss,
     val_accuracy and seconds; the middle two only where validation data are given, the accuracy
     only of a classifier: output (N, C) and integer target (N,).
@@ -63,12 +67,16 @@ class Trainer:
         *,
         callbacks: Sequence[Callback] = (),
         memory_format: MemoryFormat | None = "channels_last",
+        accumulate: int = 1,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
     ) -> None:
         self.model, self.optimizer = model, optimizer
         self.loss = CrossEntropyLoss() if loss is None else loss
         reduction = getattr(self.loss, "reduction", "mean")
         if reduction != "mean":
             raise ValueError(f"Trainer: the loss must be a batch's mean, not its {reduction!r}")
+        self._step = Step(optimizer, accumulate, clip_norm, clip_value)
         self.callbacks = sorted(callbacks, key=lambda callback: callback.priority)
         self.history: list[dict[str, Any]] = []
         self.epoch = self.epochs = 0
@@ -106,7 +114,7 @@ class Trainer:
         self.model.train()
         self._call("on_epoch_start")
         for inputs, target in train:
-            loss = self._finite("training", self._step(inputs, target))
+            loss = self._finite("training", self._train(inputs, target))
             self._loss_sum += loss * len(target)
             self._samples += len(target)
             self._call("on_batch_end", loss)
@@ -125,11 +133,10 @@ class Trainer:
         self._started = time.perf_counter()
         self._call("on_epoch_end", record)
 
-    def _step(self, inputs: Tensor, target: Tensor) -> float:
+    def _train(self, inputs: Tensor, target: Tensor) -> float:
         loss = self.loss(self.model(inputs), target)
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+        assert self.loader is not None
+        self._step(loss, len(target), self.loader.position == len(self.loader))
         return loss.item()
 
     def _finite(self, which: str, loss: float) -> float:
@@ -166,6 +173,7 @@ class Trainer:
         return {
             "model": dict(self.model.state_dict()),
             "optimizer": self.optimizer.state_dict(),
+            "step": self._step.state_dict(),
             "loader": self.loader.state_dict(),
             "random": random.get_state(),
             "epoch": self.epoch,
@@ -185,6 +193,7 @@ class Trainer:
         self.loader.load_state_dict(state["loader"])  # first: it refuses other data
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self._step.load_state_dict(state["step"])
         random.set_state(state["random"])
         self.epoch, self.stop, self.history = state["epoch"], state["stop"], state["history"]
         self._loss_sum, self._samples = state["loss_sum"], state["samples"]
