@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,14 +74,20 @@ def fit(
     return [record["train_loss"] for record in trainer.fit(loader, epochs=epochs)]
 
 
+def need(module: str, package: str) -> Any:
+    """A module of a package that fastconv itself does not need; ImportError says how to get it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        raise ImportError(f"this needs {package}: pip install {package}") from None
+
+
 @contextmanager
 def picture(folder: Path, name: str, rows: int = 1, columns: int = 1, size: Any = None) -> Iterator:
     """A list of rows * columns axes to draw on, saved as folder/name.png; size in inches."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ImportError("pictures need matplotlib: pip install 'fastconv[plot]'") from None
-    figure = Figure(figsize=size or (3.2 * columns, 3 * rows), layout="constrained")
+    figure = need("matplotlib.figure", "matplotlib").Figure(
+        figsize=size or (3.2 * columns, 3 * rows), layout="constrained"
+    )
     yield list(figure.subplots(rows, columns, squeeze=False).flat)
     folder.mkdir(parents=True, exist_ok=True)
     figure.savefig(folder / f"{name}.png", dpi=110)

@@ -19,7 +19,7 @@ from fastconv.examples.show import CheckFailed, check, check_that
 FOLDER = Path(examples.__path__[0])
 COURSE = {"A": 6, "B": 15, "C": 14, "D": 2, "E": 11}
 ROWS = [f"{part}{number + 1}" for part, count in COURSE.items() for number in range(count)]
-TO_COME = {row for row in ROWS if row[0] in "BE"} - {"E1"} | {"C4", "C6", "D2"}
+TO_COME = {"C4", "C6", "D2", "B4", "B5", "B8", "B9", "B10", "B11", "B14", "B15"} | set(ROWS[-10:])
 
 
 def test_every_row_has_a_script():
@@ -87,4 +87,4 @@ def test_a_wrong_number_fails(capsys, monkeypatch):
 def test_pictures_without_matplotlib_say_what_to_install(capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     assert main(["gallery", "A5", "--output", str(tmp_path)]) == 1
-    assert "pip install 'fastconv[plot]'" in capsys.readouterr().err
+    assert "this needs matplotlib: pip install matplotlib" in capsys.readouterr().err
