@@ -121,3 +121,21 @@ def meadow_patches(count: int) -> tuple[np.ndarray, np.ndarray]:
         without = meadow([], seed)
         patches += [without[y : y + 20, x : x + 20] for y, x in rng.integers(0, 77, (4, 2))]
     return np.array(patches).reshape(-1, 400), np.tile(np.array([1, 0, 0, 0, 0, 0]), count)
+
+
+def plane_points(kind: str, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Points (count, 2) float32 in -1..1 of two classes that no line separates."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    if kind == "XOR":
+        points = rng.uniform(0.08, 1, (count, 2))
+        points[:, 0] *= rng.choice([-1, 1], count)
+        points[:, 1] *= np.where(labels == 1, 1, -1) * np.sign(points[:, 0])
+    else:
+        t = rng.uniform(0, 1, count)
+        if kind == "circles":
+            radius, angle = np.where(labels == 1, 0.4 * t, 0.6 + 0.4 * t), 40 * t
+        else:
+            radius, angle = 0.1 + 0.9 * t, 7 * t + np.pi * labels
+        points = np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1)
+    return np.float32(points + 0.02 * rng.standard_normal(points.shape)), labels

@@ -74,6 +74,20 @@ def fit(
     return [record["train_loss"] for record in trainer.fit(loader, epochs=epochs)]
 
 
+def he_weights(network: nn.Module) -> None:
+    """Initial weights of He et al. (2015), which keep the scale of ReLU maps however deep."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+
+
+@fc.no_grad()
+def share_right(network: nn.Module, images: np.ndarray, labels: np.ndarray) -> float:
+    """The share of images whose largest output is that of their label."""
+    network.eval()
+    return float((network(fc.tensor(images)).data.argmax(axis=1) == labels).mean())
+
+
 def need(module: str, package: str) -> Any:
     """A module of a package that fastconv itself does not need; ImportError says how to get it."""
     try:

@@ -19,7 +19,7 @@ from fastconv.examples.show import CheckFailed, check, check_that
 FOLDER = Path(examples.__path__[0])
 COURSE = {"A": 6, "B": 15, "C": 14, "D": 2, "E": 11}
 ROWS = [f"{part}{number + 1}" for part, count in COURSE.items() for number in range(count)]
-TO_COME = {"C4", "C6", "D2", "B4", "B5", "B8", "B9", "B10", "B11", "B14", "B15"} | set(ROWS[-10:])
+TO_COME = {"C4", "C6", "D2", "B4", "B8", "B10", *(f"E{row}" for row in range(6, 11))}
 
 
 def test_every_row_has_a_script():
@@ -28,7 +28,13 @@ def test_every_row_has_a_script():
 
 def test_every_file_is_a_script_or_shared():
     files = {file.stem for file in FOLDER.glob("*.py")}
-    assert files - set(examples.scripts()) == {"__init__", "__main__", "generated", "show"}
+    assert files - set(examples.scripts()) == {
+        "__init__",
+        "__main__",
+        "datasets",
+        "generated",
+        "show",
+    }
 
 
 @pytest.mark.parametrize("name", examples.scripts())
