@@ -97,3 +97,19 @@ def test_metrics_join_the_record() -> None:
     assert accuracy(found, targets) == history[-1]["val_mine"]
     with pytest.raises(ValueError, match="the loader has no batches"):
         outputs(model, [])
+
+
+def test_evaluate_shows_the_confusion_matrix(capsys, tmp_path) -> None:
+    from fastconv.cli import main
+
+    folder = str(tmp_path / "run")
+    assert main(["train", "--epochs", "1", "--batch-size", "256", "--output", folder]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", folder, "--confusion"]) == 0
+    first, head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["0", "1"] and [line.split()[0] for line in lines] == ["X", "O"]
+    counts = np.array([[int(word) for word in line.split()[1:3]] for line in lines])
+    assert counts.sum() == 2000
+    assert f"{counts.trace() / 20:.2f} %" in first
+    for name, line, row in zip((0, 1), lines, counts, strict=True):
+        assert line.endswith(f"{100 * row[name] / row.sum():.2f} %")

@@ -91,6 +91,9 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data-dir", metavar="DIR", help="where the data's files are; default: as in training"
     )
+    parser.add_argument(
+        "--confusion", action="store_true", help="also show what each class was taken for"
+    )
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ What only one of them needs is imported in it, so that the others start sooner.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +48,24 @@ def train(args: argparse.Namespace) -> int:
 
 def evaluate(args: argparse.Namespace) -> int:
     """Measure a trained network on the test split of its data."""
-    from fastconv.train.run import Run
+    from fastconv.train.run import Run, confusion
     from fastconv.train.run import evaluate as measure
 
     loss, accuracy, count = measure(Run(args.run), args.data_dir)
     print(f"val_loss {loss:.4f}  val_accuracy {100 * accuracy:.2f} %  ({count} samples)")
+    if args.confusion:
+        _print_confusion(confusion(Run(args.run), args.data_dir), Run(args.run).notes()["classes"])
     return 0
+
+
+def _print_confusion(matrix: np.ndarray, classes: Sequence[str]) -> None:
+    """A line a class: how many were taken for each class, and the share that was right."""
+    width = max(len(name) for name in classes)
+    cell = max(5, len(str(matrix.max(initial=0))) + 2)
+    print(" " * width + "".join(f"{number:>{cell}}" for number in range(len(classes))))
+    for number, (name, row) in enumerate(zip(classes, matrix, strict=True)):
+        share = f"{100 * row[number] / row.sum():8.2f} %" if row.sum() else ""
+        print(f"{name:<{width}}{''.join(f'{count:>{cell}}' for count in row)}{share}")
 
 
 def predict(args: argparse.Namespace) -> int:

@@ -94,6 +94,21 @@ def random_split(
     Raises ValueError when lengths are negative or add up to neither 1 nor the number of rows.
     """
     count = len(dataset)
+    sizes = _sizes(lengths, count)
+    order = np.argsort(words(count, SPLIT, seed, 0), kind="stable")
+    parts = np.split(order, np.cumsum(sizes)[:-1])
+    return [
+        ArrayDataset(
+            *(array.take(np.sort(rows), axis=0) for array in dataset.arrays),
+            transform=dataset.transform,
+            classes=dataset.classes,
+        )
+        for rows in parts
+    ]
+
+
+def _sizes(lengths: Sequence[float], count: int) -> list[int]:
+    """The whole numbers that `lengths` of `count` rows mean."""
     if any(length < 0 for length in lengths):
         raise ValueError(f"random_split: lengths must not be negative, got {list(lengths)}")
     sizes = [int(length) for length in lengths]
@@ -105,13 +120,4 @@ def random_split(
         raise ValueError(f"random_split: shares must add up to 1, got {list(lengths)}")
     if sum(sizes) != count:
         raise ValueError(f"random_split: lengths {sizes} of a data set of {count} rows")
-    order = np.argsort(words(count, SPLIT, seed, 0), kind="stable")
-    parts = np.split(order, np.cumsum(sizes)[:-1])
-    return [
-        ArrayDataset(
-            *(array.take(np.sort(rows), axis=0) for array in dataset.arrays),
-            transform=dataset.transform,
-            classes=dataset.classes,
-        )
-        for rows in parts
-    ]
+    return sizes

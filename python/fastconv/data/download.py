@@ -16,13 +16,7 @@ def download(
     instead, in their order. Raises ImportError without pooch, and OSError, with what each mirror
     said, when none has a file of that checksum.
     """
-    try:
-        import pooch
-    except ImportError:
-        raise ImportError(
-            f"{data}: downloading needs pooch (pip install 'fastconv[data]'); "
-            "or name a folder that holds the files (--data-dir, data_dir=)"
-        ) from None
+    pooch = _pooch(data)
     folder = Path(pooch.os_cache("fastconv")) / data
     unpack: dict[str, Any] = {}
     if members:
@@ -41,3 +35,14 @@ def download(
         f"{data}: could not download {file}; is there a network? Name a folder that holds the "
         f"files instead (--data-dir, data_dir=). Tried {'; '.join(reasons)}"
     )
+
+
+def _pooch(data: str) -> Any:
+    try:
+        import pooch
+    except ImportError:
+        raise ImportError(
+            f"{data}: downloading needs pooch (pip install 'fastconv[data]'); "
+            "or name a folder that holds the files (--data-dir, data_dir=)"
+        ) from None
+    return pooch

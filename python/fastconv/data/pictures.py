@@ -60,18 +60,22 @@ def image_folder(
     if not files:
         raise FileNotFoundError(f"image_folder: no sub-folder with pictures in {folder}")
     images = [read_picture(file, channels, scaled) for file, _ in files]
-    for (file, _), image in zip(files, images, strict=True):
-        if image.shape != images[0].shape:
-            raise FileFormatError(
-                f"{file}: a picture of {image.shape[1:]} (height, width), but {files[0][0]} has "
-                f"{images[0].shape[1:]}; give image_folder a size to scale them to"
-            )
+    _check_sizes([file for file, _ in files], images)
     return ArrayDataset(
         np.stack(images),
         np.array([label for _, label in files], np.int64),
         transform=Normalize(mean, std),
         classes=[entry.name for entry in classes],
     )
+
+
+def _check_sizes(files: Sequence[Path], images: Sequence[np.ndarray]) -> None:
+    for file, image in zip(files, images, strict=True):
+        if image.shape != images[0].shape:
+            raise FileFormatError(
+                f"{file}: a picture of {image.shape[1:]} (height, width), but {files[0]} has "
+                f"{images[0].shape[1:]}; give image_folder a size to scale them to"
+            )
 
 
 def _is_visible(entry: Path) -> bool:

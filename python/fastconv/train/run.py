@@ -11,6 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from fastconv import optim
 from fastconv.data import ArrayDataset, DataLoader
 from fastconv.data.sources import SOURCES
@@ -28,6 +30,7 @@ from fastconv.nn import Module
 from fastconv.train.callbacks import Curves, History, Progress, Schedule
 from fastconv.train.checkpoint import Checkpoint, check_same
 from fastconv.train.config import Config, fits
+from fastconv.train.metrics import confusion_matrix, outputs
 from fastconv.train.trainer import Callback, Trainer
 
 CONFIG, HISTORY, MODEL = "config.json", "history.json", "model.safetensors"
@@ -132,20 +135,7 @@ def train(
     Validation is the test split. Ends with model.safetensors and returns the history.
     """
     model = config.build().to(device=config.device)
-    loader = DataLoader(
-        data[0],
-        config.batch_size,
-        shuffle=True,
-        seed=config.seed,
-        device=config.device,
-        augment=SOURCES[config.data].augment if config.augment else None,
-    )
-    optimizer = optim.SGD(
-        model.parameters(),
-        lr=config.lr,
-        momentum=config.momentum,
-        weight_decay=config.weight_decay,
-    )
+    loader, optimizer = _loader(config, data[0]), _optimizer(config, model)
     steps = max(1, config.epochs * len(loader))
     checkpoint = Checkpoint(
         run[CHECKPOINT], resume=resume, config=asdict(config), every_steps=checkpoint_steps
@@ -169,6 +159,26 @@ def train(
     return history
 
 
+def _loader(config: Config, rows: ArrayDataset) -> DataLoader:
+    return DataLoader(
+        rows,
+        config.batch_size,
+        shuffle=True,
+        seed=config.seed,
+        device=config.device,
+        augment=SOURCES[config.data].augment if config.augment else None,
+    )
+
+
+def _optimizer(config: Config, model: Module) -> optim.SGD:
+    return optim.SGD(
+        model.parameters(),
+        lr=config.lr,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+    )
+
+
 def evaluate(run: Run, data_dir: PathLike | None = None) -> tuple[float, float, int]:
     """(loss, accuracy, number of samples) of the run's model on the test split of its data."""
     model = run.model()
@@ -177,3 +187,9 @@ def evaluate(run: Run, data_dir: PathLike | None = None) -> tuple[float, float, 
     loss, accuracy = trainer.evaluate(DataLoader(test, EVALUATION_BATCH))
     assert accuracy is not None  # all of SOURCES are classes
     return loss, accuracy, len(test)
+
+
+def confusion(run: Run, data_dir: PathLike | None = None) -> np.ndarray:
+    """`confusion_matrix` of the run's model on the test split of its data."""
+    _, test = SOURCES[run.config().data].load(data_dir or run.data_dir())
+    return confusion_matrix(*outputs(run.model(), DataLoader(test, EVALUATION_BATCH)))
