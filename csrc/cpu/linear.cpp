@@ -57,7 +57,7 @@ void forward_panels(const LinearProblem& p, const T* x, const T* weight, const T
   const std::vector<const T*> rows = row_pointers(weight, out, in);
   const std::vector<ptrdiff_t> tile = row_offsets(out, panel);
   const ActivationKernel<T> finish = act == Activation::relu ? nullptr : activation_kernel<T>(act);
-  const int64_t blocks = row_tasks(out, flops / double(panels)), depths = depth_blocks(in);
+  const int64_t blocks = row_tasks(out, flops / double(panels)), depths = depth_blocks(in, gemm.depth);
   parallel_tasks(blocks * panels, flops, [&](int64_t task) {
     const int64_t o0 = part_begin(out, blocks, task / panels), o1 = part_begin(out, blocks, task / panels + 1);
     const int64_t n0 = task % panels * panel, columns = std::min(panel, p.rows - n0);
@@ -116,14 +116,14 @@ void forward(const LinearProblem& p, const View& x, const View& weight, const Vi
 // rows. Where that gives few tasks the rows are split too, and the parts added in order.
 template <class T>
 void backward_input_few_rows(const LinearProblem& p, const T* grad, const T* weight, T* dx) {
-  constexpr int64_t kSums = 16384 / sizeof(T);
+  constexpr int64_t kSums = 16384 / sizeof(T), kFewestSteps = 128;
   const auto& table = kernels<T>();
   const int64_t rows = p.rows, in = p.in_features, out = p.out_features;
   const double flops = streaming_flops(p);
   const int64_t wanted = power_of_two(std::min(double(kChunks), flops / kTaskFlops));
   const int64_t widest = kSums / rows / 64 * 64, blocks = div_up(in, widest);
   const int64_t width = round_up(div_up(in, blocks), 64);
-  const int64_t parts = std::clamp<int64_t>(wanted / blocks, 1, std::max<int64_t>(1, out / kDepth));
+  const int64_t parts = std::clamp<int64_t>(wanted / blocks, 1, std::max<int64_t>(1, out / kFewestSteps));
   const memory::Buffer partial(size_t((parts - 1) * rows * in) * sizeof(T));
   parallel_tasks(blocks * parts, flops, [&](int64_t task) {
     const int64_t j0 = task % blocks * width, columns = std::min(width, in - j0), part = task / blocks;

@@ -18,7 +18,7 @@ constexpr int64_t kStrip = 4;
 
 // A task's packed panels lie in its thread's own memory: what another core used before comes slowly, and stacks
 // may be small.
-constexpr size_t kPackedBytes = size_t(kDepth + kDepth / 4 + 16) * kMaxVectors * 64;
+constexpr size_t kPackedBytes = (32768 + 32768 / 4) + 16 * kMaxVectors * 64;   // of GemmKernels::depth
 template <class T>
 constexpr ptrdiff_t kPackedSize = ptrdiff_t(kPackedBytes / sizeof(T));
 template <class T>
@@ -89,7 +89,7 @@ struct ProductTasks {
     tasks.panels = std::max(div_up(tasks.vectors, gemm.vectors), std::min(wanted, div_up(tasks.vectors, 2)));
     tasks.strips = std::min(tasks.panels, std::max(kChunks, div_up(tasks.panels, kStrip)));
     tasks.groups = std::clamp<int64_t>(wanted / tasks.panels, 1, std::max<int64_t>(1, rows / 48));
-    tasks.depths = depth_blocks(depth);
+    tasks.depths = depth_blocks(depth, gemm.depth);
     return tasks;
   }
   // Whole vectors, so that transposing leaves no rest.

@@ -10,10 +10,6 @@
 
 namespace fastconv::cpu {
 
-// Steps of the reduction between two visits to C: a panel of 64 floats times 128 steps is 32 KB, two
-// thirds of the L1 of current cores; loading and storing C then costs about 3 %.
-constexpr int64_t kDepth = 128;
-
 // Work below this many flops (5 us or so at full speed) is not worth handing to another thread.
 constexpr double kChunkFlops = 1e6;
 
@@ -52,8 +48,10 @@ void parallel_items(int64_t items, double flops_each, Body&& body) {
 // Moving an element costs about as much time as this many flops.
 constexpr double kMoveFlops = 16;
 
-// Equal depth blocks of at most about kDepth steps.
-inline int64_t depth_blocks(int64_t steps) { return std::max<int64_t>(1, div_up(steps, kDepth + kDepth / 4)); }
+// Equal blocks of at most about `depth` steps.
+inline int64_t depth_blocks(int64_t steps, int64_t depth) {
+  return std::max<int64_t>(1, div_up(steps, depth + depth / 4));
+}
 
 template <class T>
 std::vector<const T*> row_pointers(const T* base, int64_t rows, ptrdiff_t stride) {

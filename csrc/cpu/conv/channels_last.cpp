@@ -12,34 +12,62 @@
 namespace fastconv::cpu {
 namespace {
 
+// The rows that `args` names, copied side by side: runs then begin at their place in the copy.
+template <class T>
+void copy_rows(std::vector<Run<T>>& runs, PanelArgs<T>& args, T* copy) {
+  constexpr ptrdiff_t kOff = 16;   // a line: rows a power of two apart would share few sets of the cache
+  ptrdiff_t length = 0;
+  for (const Run<T>& run : runs) length += run.length;
+  args.even = copy;
+  args.a_stride = length + kOff;
+  ptrdiff_t at = 0;
+  for (Run<T>& run : runs) {
+    kernels<T>().pack.copy_rows(run.rows, run.offset, copy + at, args.a_stride, args.rows, run.length);
+    run.offset = at;
+    at += run.length;
+  }
+}
+
 // Panels [first, last) of group g; `out` is where channel 0 of the group's first panel here goes.
 template <class T>
 void multiply(const Correlation& c, const CorrelationData<T>& data, const WeightPanels<T>& weight,
               const TapPointers<T>& strip, int64_t g, int64_t first, int64_t last, T* out) {
   const auto& gemm = kernels<T>().gemm;
-  const int64_t depth = c.depth(), blocks = depth_blocks(depth);
+  const int64_t depth = c.depth(), blocks = depth_blocks(depth, gemm.depth);
   const T* bias = data.bias ? data.bias + g * c.out_channels : nullptr;
   std::vector<std::vector<Run<T>>> runs(strip.classes.size());
+  std::vector<PanelArgs<T>> panels(strip.classes.size());
+  const bool copies = gemm.bundle > 1 && last - first >= gemm.bundle;
+  const int64_t longest = div_up(depth, blocks) + 16;
+  const memory::Buffer rows(copies ? size_t(strip.pixels() * longest) * sizeof(T) : 0);
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t k0 = part_begin(depth, blocks, b), k1 = part_begin(depth, blocks, b + 1);
     const bool relu = data.activation == Activation::relu && b == blocks - 1;
-    for (size_t i = 0; i < runs.size(); ++i) strip.cut(strip.classes[i], k0, k1, g * c.in_channels, runs[i]);
+    T* copy = rows.as<T>();
+    for (size_t i = 0; i < runs.size(); ++i) {
+      const auto& pixels = strip.classes[i];
+      strip.cut(pixels, k0, k1, g * c.in_channels, runs[i]);
+      PanelArgs<T>& args = panels[i];
+      args.even = nullptr;
+      args.rows = pixels.end - pixels.begin;
+      args.step = 1;
+      if (copies) {
+        copy_rows(runs[i], args, copy);
+        copy += args.rows * args.a_stride;
+      }
+      args.runs = runs[i].data();
+      args.run_count = int64_t(runs[i].size());
+      args.c_offsets = strip.out.data() + pixels.begin;
+      args.accumulate = b > 0;
+      args.relu = relu;
+    }
     for (int64_t j = first; j < last; ++j)
-      for (size_t i = 0; i < runs.size(); ++i) {
-        const auto& pixels = strip.classes[i];
-        if (b > 0 && runs[i].empty() && !relu) continue;
-        PanelArgs<T> args{};
-        args.rows = pixels.end - pixels.begin;
+      for (PanelArgs<T>& args : panels) {
+        if (b > 0 && args.run_count == 0 && !relu) continue;
         args.columns = weight.channels(j);
-        args.runs = runs[i].data();
-        args.run_count = int64_t(runs[i].size());
-        args.step = 1;
         args.b = weight.at(g, j, k0);
         args.c = out + (j - first) * weight.width;
-        args.c_offsets = strip.out.data() + pixels.begin;
-        args.accumulate = b > 0;
         args.column_bias = bias ? bias + j * weight.width : nullptr;
-        args.relu = relu;
         gemm.panel(args);
       }
   }

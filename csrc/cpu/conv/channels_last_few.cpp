@@ -58,7 +58,7 @@ std::vector<Run<T>> runs_of(const Correlation& c, int64_t k0, int64_t k1) {
 template <class T>
 void multiply(const Correlation& c, const CorrelationData<T>& data, const WeightPanels<T>& weight,
               const std::vector<Row<T>>& rows, int64_t first, int64_t last, int64_t c_stride) {
-  const int64_t depth = c.depth(), blocks = depth_blocks(depth);
+  const int64_t depth = c.depth(), blocks = depth_blocks(depth, kernels<T>().gemm.depth);
   PanelArgs<T> args{};
   args.rows = c.w.out;
   args.step = 1;

@@ -65,7 +65,7 @@ void multiply(const TileGrid& grid, int64_t tiles, int64_t width, int64_t begin,
   const auto& gemm = kernels<T>().gemm;
   const std::vector<const T*> rows = row_pointers<T>(input.data, tiles, input.pitch);
   const std::vector<ptrdiff_t> offsets = row_offsets(tiles, products.pitch);
-  const int64_t blocks = depth_blocks(end - begin);
+  const int64_t blocks = depth_blocks(end - begin, gemm.depth);
   for (int64_t q = 0; q < grid.products(); ++q)
     for (int64_t b = 0; b < blocks; ++b) {
       const int64_t i0 = part_begin(end - begin, blocks, b), i1 = part_begin(end - begin, blocks, b + 1);

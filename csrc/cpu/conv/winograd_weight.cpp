@@ -158,7 +158,7 @@ void multiply(const Job<T>& job, int64_t panel, int64_t slice, int64_t q0, int64
   const Products<T> sums = job.work.sums_of(panel * job.part.slices + slice, padded);
   const std::vector<const T*> pointers = row_pointers<T>(input.data + i0, rows, 1);
   const std::vector<ptrdiff_t> offsets = row_offsets(rows, padded);
-  const int64_t blocks = depth_blocks(tiles);
+  const int64_t blocks = depth_blocks(tiles, kernels<T>().gemm.depth);
   for (int64_t q = q0; q < q1; ++q)
     for (int64_t b = 0; b < blocks; ++b) {
       const int64_t t0 = part_begin(tiles, blocks, b), t1 = part_begin(tiles, blocks, b + 1);

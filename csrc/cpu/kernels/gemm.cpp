@@ -14,6 +14,8 @@ constexpr int max_rows(int vectors) { return vectors == 4 ? 6 : vectors == 3 ? 9
 constexpr int kVectors = 2;
 constexpr int max_rows(int vectors) { return vectors == 2 ? 6 : 12; }
 #endif
+constexpr int kBundle = 256 / (kVectors * kVectorBytes);
+constexpr int kDepth = kBundle > 1 ? 256 : 128;
 
 template <class T>
 FASTCONV_INLINE Vec<T> positive(Vec<T> v) {
@@ -29,6 +31,8 @@ struct Rows {
     for (int i = 0; i < MR; ++i) start[i] = run.rows[m + i] + run.offset;
   }
   FASTCONV_INLINE const T* at(int i) const { return start[i]; }
+  static constexpr bool kFetch = false;
+  FASTCONV_INLINE const T* next(int) const { return nullptr; }
 };
 // Three rows share a pointer: of a tile of 14 they all stay in registers.
 template <class T, int MR>
@@ -40,6 +44,10 @@ struct Rows<T, MR, true> {
     for (int i = 0; i < MR; i += 3) start[i / 3] = args.even + (m + i) * args.a_stride + run.offset;
   }
   FASTCONV_INLINE const T* at(int i) const { return start[i / 3] + i % 3 * stride; }
+  // Narrow panels pass over A so fast that the hardware's prefetching, which begins anew with each row, does not
+  // keep up: the next tile's rows are fetched ahead.
+  static constexpr bool kFetch = kBundle > 1;
+  FASTCONV_INLINE const T* next(int i) const { return start[0] + (MR + i) * stride; }
 };
 
 template <class T, int MR, int NV, bool kEven>
@@ -62,20 +70,32 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
     ptrdiff_t at = 0;
     // Neighbouring rows share lines; far steps outrun the hardware's prefetching.
     const ptrdiff_t ahead = args.step > 1 ? 16 * args.step : 0;
-    for (int64_t p = 0; p < run.length; ++p, at += args.step, b += NV * lanes) {
-      Vec<T> bv[NV];
-      if (ahead) __builtin_prefetch(a.at(MR - 1) + at + ahead);
-      for (int j = 0; j < NV; ++j) bv[j] = load(b + j * lanes);
+    const auto steps = [&](int64_t count) __attribute__((always_inline)) {
+      for (int64_t p = 0; p < count; ++p, at += args.step, b += NV * lanes) {
+        Vec<T> bv[NV];
+        if (ahead) __builtin_prefetch(a.at(MR - 1) + at + ahead);
+        for (int j = 0; j < NV; ++j) bv[j] = load(b + j * lanes);
 #pragma GCC unroll 16
-      for (int i = 0; i < MR; ++i) {
-        const Vec<T> av = broadcast(a.at(i)[at]);
-        for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
+        for (int i = 0; i < MR; ++i) {
+          const Vec<T> av = broadcast(a.at(i)[at]);
+          for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
+        }
       }
+    };
+    if (a.kFetch && args.step == 1 && m + 2 * MR <= args.rows) {
+      constexpr int line = 64 / int(sizeof(T));   // of the cache
+      for (int64_t p = 0; p < run.length; p += line) {
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; ++i) __builtin_prefetch(a.next(i) + p);
+        steps(run.length - p < line ? run.length - p : line);
+      }
+    } else {
+      steps(run.length);
     }
   }
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
-    T* c = args.c + (kEven ? (m + i) * args.c_stride : args.c_offsets[m + i]);
+    T* c = args.c + (args.c_offsets ? args.c_offsets[m + i] : (m + i) * args.c_stride);
     for (int j = 0; j < NV; ++j) {
       const bool whole = j < NV - 1 || tail == lanes;
       Vec<T> v = acc[i][j];
@@ -264,7 +284,7 @@ void dot(const DotArgs<T>& args) {
 
 template <class T>
 GemmKernels<T> gemm_kernels() {
-  return {kLanes<T>, kVectors, panel<T>, planar<T>, dot<T>};
+  return {kLanes<T>, kVectors, kDepth, kBundle, panel<T>, planar<T>, dot<T>};
 }
 template GemmKernels<float> gemm_kernels();
 template GemmKernels<double> gemm_kernels();

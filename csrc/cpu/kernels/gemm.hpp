@@ -29,13 +29,12 @@ struct PanelArgs {
   ptrdiff_t step;
   const T* b;
   T* c;
-  const ptrdiff_t* c_offsets;   // row m starts at c + c_offsets[m]
+  const ptrdiff_t* c_offsets;   // row m starts at c + c_offsets[m]; null: at c + m * c_stride
   bool accumulate;              // add to C; else to the bias, or zero
   const T* column_bias;         // (columns,) or null
   const T* row_bias;            // (rows,) or null
   bool relu;                    // on the result
-  // Or null. Else rows lie evenly, and neither Run::rows nor c_offsets is read: row m of A starts at
-  // even + m * a_stride, of C at c + m * c_stride.
+  // Or null. Else the rows of A lie evenly, row m at even + m * a_stride, and Run::rows is not read.
   const T* even;
   ptrdiff_t a_stride, c_stride;
 };
@@ -81,6 +80,12 @@ template <class T>
 struct GemmKernels {
   int lanes;     // elements of a vector
   int vectors;   // vectors of the widest panel
+  // Steps of the reduction between two visits to C: a panel of so many is 16 or 32 KB, half to two thirds of L1.
+  // Loading and storing C then costs about 3 %.
+  int depth;
+  // Narrow panels to share a pass over what they read together, which would come from beyond L2 for each of them;
+  // rows of A are copied side by side for them. 1: panels are wide.
+  int bundle;
   void (*panel)(const PanelArgs<T>&);
   void (*planar)(const PlanarArgs<T>&);
   void (*dot)(const DotArgs<T>&);

@@ -95,6 +95,12 @@ void copy(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int6
   }
 }
 
+template <class T>
+void copy_rows(const T* const* rows, ptrdiff_t offset, T* dst, ptrdiff_t dst_stride, int64_t count,
+               int64_t columns) {
+  for (int64_t i = 0; i < count; ++i) copy_row(rows[i] + offset, dst + i * dst_stride, columns);
+}
+
 // Every second element; none after the last of them is read.
 template <class T>
 FASTCONV_INLINE void copy_even(const T* src, T* dst, int64_t n) {
@@ -166,7 +172,7 @@ T sum(const T* src, int64_t n) {
 
 template <class T>
 PackKernels<T> pack_kernels() {
-  return {transpose<T>, transpose_rows<T>, copy<T>, gather<T>, add_rows<T>, sum<T>};
+  return {transpose<T>, transpose_rows<T>, copy<T>, copy_rows<T>, gather<T>, add_rows<T>, sum<T>};
 }
 template PackKernels<float> pack_kernels();
 template PackKernels<double> pack_kernels();

@@ -23,6 +23,9 @@ struct PackKernels {
   // dst[i * dst_stride + j] = src[i * src_stride + j] for j < columns, zero for columns <= j < width.
   void (*copy)(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int64_t rows, int64_t columns,
                int64_t width);
+  // dst[i * dst_stride + j] = rows[i][offset + j] for i < count, j < columns.
+  void (*copy_rows)(const T* const* rows, ptrdiff_t offset, T* dst, ptrdiff_t dst_stride, int64_t count,
+                    int64_t columns);
   // For each of `rows` rows (src and dst advance by their strides) every segment in turn.
   void (*gather)(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int64_t rows,
                  const Segment* segments, int64_t segment_count, ptrdiff_t step);
