@@ -19,6 +19,9 @@ constexpr int64_t kFewInputs = 8;
 constexpr int64_t kFewestRows = 192;   // of the depth: fewer do not pay for packing the gradient again
 constexpr int64_t kRows = 2048;        // of the product that share a pass: times 64 channels, half an L2
 constexpr int64_t kPixels = 160;       // a panel of the gradient: at 64 channels it just fits L1
+// Of the depth, for narrow panels: what is copied at a time, six lines of a pixel, and what four panels pass over
+// in turn while it is in L1.
+constexpr int64_t kCopiedRows = 96, kTileRows = 24;
 
 bool copies_lines(const Correlation& c) { return c.in_channels <= kFewInputs && LineCopy::fits(c); }
 
@@ -27,16 +30,18 @@ bool copies_lines(const Correlation& c) { return c.in_channels <= kFewInputs && 
 // Neither depends on threads.
 struct Partition {
   int64_t panel, panels;    // output channels a panel; panels a group
+  int64_t bundles;          // of panels that one task computes
   int64_t splits;           // of the depth
   int64_t strip, columns;   // output rows a packed panel, and columns: of a wide row, a part
   int64_t across;           // such parts of a row
   int64_t rows, chunks;     // output rows of all images; parts of them, or of the parts of all
 };
 
-Partition partition(const Correlation& c, int64_t panel, bool lines) {
+Partition partition(const Correlation& c, int64_t panel, int64_t bundle, bool lines) {
   Partition part{};
   part.panel = panel;
   part.panels = div_up(c.out_channels, panel);
+  part.bundles = div_up(part.panels, bundle);
   part.splits = lines ? 1 : div_up(c.depth(), kRows);
   part.rows = c.batch * c.h.out;
   part.strip = std::clamp<int64_t>(kPixels / c.w.out, 1, lines ? c.h.out : part.rows);
@@ -44,11 +49,11 @@ Partition partition(const Correlation& c, int64_t panel, bool lines) {
   part.across = div_up(c.w.out, part.columns);
   const double flops = c.flops_per_pixel() * double(part.rows * c.w.out);
   const int64_t wanted = std::clamp<int64_t>(int64_t(flops / kChunkFlops), 1, kChunks);
-  part.chunks = std::clamp<int64_t>(wanted / (c.groups * part.panels * part.splits), 1,
+  part.chunks = std::clamp<int64_t>(wanted / (c.groups * part.bundles * part.splits), 1,
                                     part.across > 1 ? part.rows * part.across : div_up(part.rows, part.strip));
   if (!lines)
     part.splits = std::max(part.splits,
-                           std::min(wanted / (c.groups * part.panels * part.chunks), c.depth() / kFewestRows));
+                           std::min(wanted / (c.groups * part.bundles * part.chunks), c.depth() / kFewestRows));
   return part;
 }
 
@@ -75,8 +80,8 @@ void pack_gradient(const Correlation& c, const WeightGradientData<T>& data, int6
 
 // The stretches of columns [q0, q1) of output rows [row0, row1) where tap (r, s) reads inside the input.
 template <class T>
-void clip(const Correlation& c, const T* const* rows, const Strides& x, int64_t row0, int64_t row1, int64_t q0,
-          int64_t q1, int64_t r, int64_t s, std::vector<Run<T>>& runs) {
+void clip(const Correlation& c, const Strides& x, int64_t row0, int64_t row1, int64_t q0, int64_t q1, int64_t r,
+          int64_t s, std::vector<Run<T>>& runs) {
   runs.clear();
   const int64_t x0 = c.w.first + s * c.w.step, channels = c.in_channels * c.groups;
   const int64_t left = std::max(q0, x0 < 0 ? div_up(-x0, c.w.stride) : 0);
@@ -86,30 +91,44 @@ void clip(const Correlation& c, const T* const* rows, const Strides& x, int64_t 
     const int64_t y = row % c.h.out * c.h.stride + c.h.first + r * c.h.step;
     if (y < 0 || y >= c.h.in) continue;
     runs.push_back(
-        {rows, row / c.h.out * channels * c.h.in * c.w.in + y * x.row + (x0 + left * c.w.stride) * x.column,
+        {nullptr, row / c.h.out * channels * c.h.in * c.w.in + y * x.row + (x0 + left * c.w.stride) * x.column,
          (row - row0) * (q1 - q0) + left - q0, right - left});
   }
 }
 
 template <class T>
 struct Job {
-  int64_t g, j, split;
-  int64_t begin, end;   // rows, or parts of wide ones
-  T *dw, *db;           // [depth][panel], [panel] or null
+  int64_t g, first, last, split;   // group, panels, part of the depth
+  int64_t begin, end;              // rows, or parts of wide ones
+  T* dw;                           // of each panel [depth][panel], then its bias's gradient; `size` apart
+  int64_t size;
+  bool bias;
 };
+
+// The adjacent channels of the pixels under `runs`, copied side by side; `args` and the runs then name the copy.
+template <class T>
+void copy_pixels(std::vector<Run<T>>& runs, PanelArgs<T>& args, T* copy) {
+  ptrdiff_t at = 0;
+  for (Run<T>& run : runs) {
+    kernels<T>().pack.copy(args.even + run.offset, args.step, copy + at, kCopiedRows, run.length, args.rows, args.rows);
+    run.offset = at;
+    at += run.length * kCopiedRows;
+  }
+  args.even = copy;
+  args.step = kCopiedRows;
+}
 
 template <class T>
 void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Partition& part,
              const Job<T>& job) {
   const auto& gemm = kernels<T>().gemm;
-  const int64_t width = std::min(part.panel, c.out_channels - job.j * part.panel);
-  const int64_t padded = round_up(width, gemm.lanes), channels = c.in_channels * c.groups;
-  const bool last = data.x_format == MemoryFormat::channels_last;
+  const int64_t channels = c.in_channels * c.groups, block = part.strip * part.columns * part.panel;
+  const auto width = [&](int64_t j) { return std::min(part.panel, c.out_channels - j * part.panel); };
+  const bool last = data.x_format == MemoryFormat::channels_last, narrow = gemm.bundle > 1;
   const Strides x = last ? Strides{1, c.w.in * channels, channels} : Strides{c.h.in * c.w.in, c.w.in, 1};
-  const std::vector<const T*> rows =
-      row_pointers(data.x + job.g * c.in_channels * x.channel, c.in_channels, x.channel);
-  const std::vector<ptrdiff_t> offsets = row_offsets(c.in_channels, c.taps() * part.panel);
-  const memory::Buffer packed(size_t(part.strip * part.columns * padded) * sizeof(T));
+  const T* from = data.x + job.g * c.in_channels * x.channel;
+  const memory::Buffer packed(size_t((job.last - job.first) * block) * sizeof(T));
+  const memory::Buffer copy(narrow && last ? size_t(kCopiedRows * kPixels) * sizeof(T) : 0);
   std::vector<Run<T>> runs;
   const int64_t d0 = part_begin(c.depth(), part.splits, job.split);
   const int64_t d1 = part_begin(c.depth(), part.splits, job.split + 1);
@@ -117,14 +136,39 @@ void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Part
     const int64_t row = at / part.across, q0 = at % part.across * part.columns;
     const int64_t end = part.across > 1 ? row + 1 : std::min(job.end, row + part.strip);
     const int64_t q1 = std::min(c.w.out, q0 + part.columns), pixels = (end - row) * (q1 - q0);
-    pack_gradient(c, data, row * c.w.out + q0, pixels, job.g * c.out_channels + job.j * part.panel, width,
-                  padded, packed.as<T>());
-    if (job.db) kernels<T>().pack.add_rows(packed.as<T>(), padded, pixels, width, job.db);
+    for (int64_t j = job.first; j < job.last; ++j) {
+      T* to = packed.as<T>() + (j - job.first) * block;
+      const int64_t padded = round_up(width(j), gemm.lanes);
+      pack_gradient(c, data, row * c.w.out + q0, pixels, job.g * c.out_channels + j * part.panel, width(j),
+                    padded, to);
+      T* db = job.dw + (j - job.first) * job.size + c.depth() * part.panel;
+      if (job.bias) kernels<T>().pack.add_rows(to, padded, pixels, width(j), db);
+    }
     for (int64_t d = d0; d < d1;) {
-      const int64_t t = d / c.in_channels, i = d % c.in_channels, count = std::min(c.in_channels - i, d1 - d);
-      clip(c, rows.data() + i, x, row, end, q0, q1, t / c.w.taps, t % c.w.taps, runs);
-      gemm.panel({count, width, runs.data(), int64_t(runs.size()), c.w.stride * x.column, packed.as<T>(),
-                  job.dw + t * part.panel, offsets.data() + i, at > job.begin, nullptr, nullptr, false});
+      const int64_t t = d / c.in_channels, i = d % c.in_channels;
+      const int64_t count = std::min({c.in_channels - i, d1 - d, narrow ? kCopiedRows : d1});
+      const int64_t tile = narrow ? kTileRows : count;
+      clip<T>(c, x, row, end, q0, q1, t / c.w.taps, t % c.w.taps, runs);
+      PanelArgs<T> args{};
+      args.even = from + i * x.channel;
+      args.a_stride = x.channel;
+      args.rows = count;
+      args.step = c.w.stride * x.column;
+      args.accumulate = at > job.begin;
+      args.c_stride = c.taps() * part.panel;
+      if (narrow && last) copy_pixels(runs, args, copy.as<T>());
+      args.runs = runs.data();
+      args.run_count = int64_t(runs.size());
+      const T* rows = args.even;
+      for (int64_t m = 0; m < count; m += tile)
+        for (int64_t j = job.first; j < job.last; ++j) {
+          args.rows = std::min(tile, count - m);
+          args.even = rows + m * args.a_stride;
+          args.columns = width(j);
+          args.b = packed.as<T>() + (j - job.first) * block;
+          args.c = job.dw + (j - job.first) * job.size + t * part.panel + (i + m) * args.c_stride;
+          gemm.panel(args);
+        }
       d += count;
     }
     at += end - row;
@@ -133,16 +177,17 @@ void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Part
 
 // x is planes here.
 template <class T>
-void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Partition& part,
-              const Job<T>& job) {
+void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Partition& part, const Job<T>& job,
+              int64_t j) {
   const auto& gemm = kernels<T>().gemm;
   const auto& pack = kernels<T>().pack;
   const LineCopy lines(c, gemm.lanes);
-  const int64_t width = std::min(part.panel, c.out_channels - job.j * part.panel);
+  const int64_t width = std::min(part.panel, c.out_channels - j * part.panel);
   const int64_t padded = round_up(width, gemm.lanes), in_plane = c.h.in * c.w.in;
   const int64_t channel = lines.channel(c, part.strip);
   const memory::Buffer copy(size_t(c.in_channels * channel) * sizeof(T));
   const memory::Buffer packed(size_t(part.strip * part.columns * padded) * sizeof(T));
+  T* dw = job.dw + (j - job.first) * job.size;
   std::vector<const T*> rows;
   for (const int32_t offset : lines.offsets(c, part.strip)) rows.push_back(copy.as<T>() + offset);
   const std::vector<ptrdiff_t> offsets = row_offsets(c.depth(), part.panel);
@@ -159,13 +204,13 @@ void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Par
     for (; at < last; at += end - begin) {
       const int64_t q0 = at % part.across * part.columns, q1 = std::min(c.w.out, q0 + part.columns);
       const int64_t pixels = (end - begin) * (q1 - q0);
-      pack_gradient(c, data, row * c.w.out + q0, pixels, job.g * c.out_channels + job.j * part.panel, width,
+      pack_gradient(c, data, row * c.w.out + q0, pixels, job.g * c.out_channels + j * part.panel, width,
                     padded, packed.as<T>());
-      if (job.db) pack.add_rows(packed.as<T>(), padded, pixels, width, job.db);
+      if (job.bias) pack.add_rows(packed.as<T>(), padded, pixels, width, dw + c.depth() * part.panel);
       runs.clear();
       for (int64_t p = 0; p < end - begin; ++p)
         runs.push_back({rows.data(), p * c.h.stride * lines.pitch + q0, p * (q1 - q0), q1 - q0});
-      gemm.panel({c.depth(), width, runs.data(), int64_t(runs.size()), 1, packed.as<T>(), job.dw,
+      gemm.panel({c.depth(), width, runs.data(), int64_t(runs.size()), 1, packed.as<T>(), dw,
                   offsets.data(), at > job.begin, nullptr, nullptr, false});
     }
   }
@@ -175,7 +220,7 @@ template <class T>
 void run(const Correlation& c, const WeightGradientData<T>& given) {
   const auto& gemm = kernels<T>().gemm;
   const bool lines = copies_lines(c);
-  const Partition part = partition(c, gemm.lanes * gemm.vectors, lines);
+  const Partition part = partition(c, gemm.lanes * gemm.vectors, gemm.bundle, lines);
   const bool convert = lines && given.x_format == MemoryFormat::channels_last;
   const int64_t channels = c.in_channels * c.groups, in_plane = c.h.in * c.w.in;
   const memory::Buffer planes(convert ? size_t(c.batch * channels * in_plane) * sizeof(T) : 0);
@@ -189,18 +234,25 @@ void run(const Correlation& c, const WeightGradientData<T>& given) {
   const int64_t depth = c.depth(), size = (depth + 1) * part.panel;   // dw of a panel, then db
   const int64_t blocks = c.groups * part.panels;
   const memory::Buffer copies(size_t(part.chunks * blocks * size) * sizeof(T));
-  const int64_t tasks = part.chunks * blocks * part.splits;
+  const int64_t tasks = part.chunks * c.groups * part.bundles * part.splits;
   const double flops = c.flops_per_pixel() * double(part.rows * c.w.out) / double(tasks);
   parallel_items(tasks, flops, [&](int64_t task) {
-    const int64_t split = task % part.splits, block = task / part.splits % blocks;
-    const int64_t chunk = task / part.splits / blocks;
-    T* dw = copies.as<T>() + (chunk * blocks + block) * size;
-    T* db = data.db && split == 0 ? dw + depth * part.panel : nullptr;
-    if (db) std::memset(db, 0, size_t(part.panel) * sizeof(T));
-    (lines ? by_lines<T> : by_taps<T>)(c, data, part,
-                                       {block / part.panels, block % part.panels, split,
-                                        part_begin(part.rows * part.across, part.chunks, chunk),
-                                        part_begin(part.rows * part.across, part.chunks, chunk + 1), dw, db});
+    const int64_t split = task % part.splits, i = task / part.splits, bundle = i % part.bundles;
+    const int64_t g = i / part.bundles % c.groups, chunk = i / part.bundles / c.groups;
+    const int64_t first = part_begin(part.panels, part.bundles, bundle);
+    const Job<T> job = {g,
+                        first,
+                        part_begin(part.panels, part.bundles, bundle + 1),
+                        split,
+                        part_begin(part.rows * part.across, part.chunks, chunk),
+                        part_begin(part.rows * part.across, part.chunks, chunk + 1),
+                        copies.as<T>() + (chunk * blocks + g * part.panels + first) * size,
+                        size,
+                        data.db && split == 0};
+    for (int64_t j = job.first; j < job.last && job.bias; ++j)
+      std::memset(job.dw + (j - job.first) * size + depth * part.panel, 0, size_t(part.panel) * sizeof(T));
+    if (!lines) return by_taps<T>(c, data, part, job);
+    for (int64_t j = job.first; j < job.last; ++j) by_lines<T>(c, data, part, job, j);
   });
 
   const int64_t slices = std::clamp<int64_t>(depth * part.panel / 65536, 1, kChunks);
