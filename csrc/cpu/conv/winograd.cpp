@@ -57,22 +57,40 @@ void transform_weight(const Correlation& c, const T* weight, const Panel& panel,
   }
 }
 
-// products = tiles * weight over input channels [begin, end) of the tiles; the weight begins at `begin`.
+// A panel of the transformed weight, and of the products.
 template <class T>
-void multiply(const TileGrid& grid, int64_t tiles, int64_t width, int64_t begin, int64_t end,
-              const Products<T>& input, const Products<T>& weight, const Products<T>& products,
-              bool accumulate) {
+struct Factor {
+  Panel panel;
+  Products<T> weight, products;
+};
+
+// products = tiles * weight over input channels [begin, end) of the tiles; the weight begins at `begin`. The
+// panels pass over an entry's tiles in turn.
+template <class T>
+void multiply(const TileGrid& grid, int64_t tiles, int64_t begin, int64_t end, const Products<T>& input,
+              const std::vector<Factor<T>>& factors, bool accumulate) {
   const auto& gemm = kernels<T>().gemm;
-  const std::vector<const T*> rows = row_pointers<T>(input.data, tiles, input.pitch);
-  const std::vector<ptrdiff_t> offsets = row_offsets(tiles, products.pitch);
   const int64_t blocks = depth_blocks(end - begin, gemm.depth);
+  PanelArgs<T> args{};
+  args.rows = tiles;
+  args.run_count = 1;
+  args.step = 1;
+  args.even = input.data;
+  args.a_stride = input.pitch;
   for (int64_t q = 0; q < grid.products(); ++q)
     for (int64_t b = 0; b < blocks; ++b) {
       const int64_t i0 = part_begin(end - begin, blocks, b), i1 = part_begin(end - begin, blocks, b + 1);
-      const Run<T> run = {rows.data(), q * input.stride + begin + i0, 0, i1 - i0};
-      gemm.panel({tiles, width, &run, 1, 1, weight.data + q * weight.stride + i0 * weight.pitch,
-                  products.data + q * products.stride, offsets.data(), accumulate || b > 0, nullptr, nullptr,
-                  false});
+      const Run<T> run = {nullptr, q * input.stride + begin + i0, 0, i1 - i0};
+      args.runs = &run;
+      args.accumulate = accumulate || b > 0;
+      for (const Factor<T>& factor : factors) {
+        const auto& [panel, weight, products] = factor;
+        args.columns = panel.width;
+        args.b = weight.data + q * weight.stride + i0 * weight.pitch;
+        args.c = products.data + q * products.stride;
+        args.c_stride = products.pitch;
+        gemm.panel(args);
+      }
     }
 }
 
@@ -130,16 +148,23 @@ void run_by_blocks(const Correlation& c, const CorrelationData<T>& data, const T
     const TileBlock& block = blocks[size_t(task / c.groups)];
     const int64_t tiles = block.tiles(), pitch = round_up(c.in_channels, gemm.lanes) + gemm.lanes;
     const memory::Buffer input_buffer(Products<T>::bytes(entries, tiles, pitch));
-    const memory::Buffer product_buffer(Products<T>::bytes(entries, tiles, widest));
+    const int64_t product_size = entries * Products<T>::stride_of(tiles, widest);
+    const memory::Buffer product_buffer(size_t(gemm.bundle * product_size) * sizeof(T));
     const Products<T> input(input_buffer.as<T>(), tiles, pitch);
     read_tiles(grid, block, input_of(c, data, g), {grid.edge(), c.h.first, c.w.first, zeros.data()},
                transforms.input, input);
-    for (int64_t j = 0; j < panels; ++j) {
-      const Panel panel = panel_of(c, g * panels + j, widest, gemm.lanes);
-      const Products<T> products(product_buffer.as<T>(), tiles, panel.padded);
-      multiply(grid, tiles, panel.width, 0, c.in_channels, input, weight_of(g * panels + j, panel), products,
-               false);
-      write_tiles(grid, block, products, bias_of(c, data, panel), data.activation, output_of(c, data, panel));
+    std::vector<Factor<T>> factors;
+    for (int64_t first = 0; first < panels; first += gemm.bundle) {
+      factors.clear();
+      for (int64_t j = first; j < std::min(panels, first + gemm.bundle); ++j) {
+        const Panel panel = panel_of(c, g * panels + j, widest, gemm.lanes);
+        T* const products = product_buffer.as<T>() + (j - first) * product_size;
+        factors.push_back({panel, weight_of(g * panels + j, panel), {products, tiles, panel.padded}});
+      }
+      multiply(grid, tiles, 0, c.in_channels, input, factors, false);
+      for (const Factor<T>& factor : factors)
+        write_tiles(grid, block, factor.products, bias_of(c, data, factor.panel), data.activation,
+                    output_of(c, data, factor.panel));
     }
   });
 }
@@ -149,9 +174,11 @@ template <class T>
 void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const TileGrid& grid) {
   const auto& gemm = kernels<T>().gemm;
   const WinogradKernels<T>& transforms = winograd_kernels<T>(grid);
+  // A task computes a bundle of panels, or half of one where there are few.
   const int64_t full = gemm.lanes * gemm.vectors;
-  const int64_t widest = c.groups * div_up(c.out_channels, full) < kChunks ? full / 2 : full;
-  const int64_t panels = div_up(c.out_channels, widest);
+  const bool few = c.groups * div_up(c.out_channels, full * gemm.bundle) < kChunks;
+  const int64_t widest = few && gemm.bundle == 1 ? full / 2 : full, panels = div_up(c.out_channels, widest);
+  const int64_t bundle = few && gemm.bundle > 1 ? gemm.bundle / 2 : gemm.bundle, units = div_up(panels, bundle);
   const int64_t entries = grid.products(), pitch = round_up(c.in_channels, gemm.lanes) + gemm.lanes;
   const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, kBlockTiles);
   const std::vector<T> zeros(size_t(c.in_channels));
@@ -177,27 +204,36 @@ void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const T
                               transforms.input, to);
                  });
 
-  const int64_t bundles = std::clamp<int64_t>(kChunks / (c.groups * panels), 1, int64_t(blocks.size()));
-  const double flops = product_flops(c, grid, div_up(grid.all, bundles), std::min(widest, c.out_channels));
-  parallel_items(c.groups * panels * bundles, flops, [&](int64_t task) {
-    const Panel panel = panel_of(c, task / bundles, widest, gemm.lanes);
+  const int64_t bundles = std::clamp<int64_t>(kChunks / (c.groups * units), 1, int64_t(blocks.size()));
+  const double flops =
+      product_flops(c, grid, div_up(grid.all, bundles), std::min(widest * bundle, c.out_channels));
+  parallel_items(c.groups * units * bundles, flops, [&](int64_t task) {
+    const int64_t g = task / bundles / units, unit = task / bundles % units;
     const TileBlock* begin = &blocks[size_t(part_begin(int64_t(blocks.size()), bundles, task % bundles))];
     const TileBlock* end = blocks.data() + part_begin(int64_t(blocks.size()), bundles, task % bundles + 1);
     const int64_t count = end[-1].first + end[-1].tiles() - begin->first;
-    const memory::Buffer weight_buffer(Products<T>::bytes(entries, kChannelBlock, panel.padded));
-    const memory::Buffer product_buffer(Products<T>::bytes(entries, count, panel.padded));
-    const Products<T> weight(weight_buffer.as<T>(), kChannelBlock, panel.padded);
-    Products<T> products(product_buffer.as<T>(), count, panel.padded);
+    const int64_t weight_size = entries * Products<T>::stride_of(kChannelBlock, widest);
+    const int64_t product_size = entries * Products<T>::stride_of(count, widest);
+    const memory::Buffer buffer(size_t(bundle * (weight_size + product_size)) * sizeof(T));
+    std::vector<Factor<T>> factors;
+    T* at = buffer.as<T>();
+    for (int64_t j = unit * bundle; j < std::min(panels, (unit + 1) * bundle);
+         ++j, at += weight_size + product_size) {
+      const Panel panel = panel_of(c, g * panels + j, widest, gemm.lanes);
+      factors.push_back({panel, {at, kChannelBlock, panel.padded}, {at + weight_size, count, panel.padded}});
+    }
     for (int64_t i = 0; i < c.in_channels; i += kChannelBlock) {
       const int64_t until = std::min(c.in_channels, i + kChannelBlock);
-      transform_weight(c, data.weight, panel, i, until, transforms.weight, weight);
-      multiply(grid, count, panel.width, i, until, input_from(panel.group, begin->first), weight, products,
-               i > 0);
+      for (const Factor<T>& factor : factors)
+        transform_weight(c, data.weight, factor.panel, i, until, transforms.weight, factor.weight);
+      multiply(grid, count, i, until, input_from(g, begin->first), factors, i > 0);
     }
-    for (const TileBlock* block = begin; block < end; ++block) {
-      write_tiles(grid, *block, products, bias_of(c, data, panel), data.activation, output_of(c, data, panel));
-      products.data += block->tiles() * products.pitch;
-    }
+    for (Factor<T>& factor : factors)
+      for (const TileBlock* block = begin; block < end; ++block) {
+        write_tiles(grid, *block, factor.products, bias_of(c, data, factor.panel), data.activation,
+                    output_of(c, data, factor.panel));
+        factor.products.data += block->tiles() * factor.products.pitch;
+      }
   });
 }
 

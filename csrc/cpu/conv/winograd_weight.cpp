@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kBlockTiles = 48;
 constexpr int64_t kRows = 64;               // input channels a task
+constexpr int64_t kTileRows = 24;           // of them that narrow panels pass over in turn
 constexpr int64_t kStageBytes = 16 << 20;   // of transformed tiles
 constexpr int64_t kTasks = 64;              // of a stage's products, about
 constexpr int64_t kFinishRows = 16;         // input channels that are transformed back together
@@ -22,6 +23,7 @@ constexpr int64_t kSumRows = 4096;          // pixels a partial sum of the bias 
 // How the work is cut, from the problem alone.
 struct Partition {
   int64_t panel, panels;   // output channels a panel; panels a group
+  int64_t bundles;         // of panels that one task multiplies
   int64_t slices;          // parts of the input channels
   int64_t stage;           // blocks of tiles a stage
   int64_t splits;          // parts of the entries
@@ -33,10 +35,11 @@ Partition partition(const Correlation& c, const TileGrid& grid, int64_t blocks) 
   Partition part{};
   part.panel = gemm.lanes * gemm.vectors;
   part.panels = div_up(c.out_channels, part.panel);
+  part.bundles = div_up(part.panels, gemm.bundle);
   part.slices = div_up(c.in_channels, kRows);
   const int64_t tile_bytes = grid.products() * c.groups * (c.in_channels + c.out_channels) * int64_t(sizeof(T));
   part.stage = std::clamp<int64_t>(kStageBytes / (tile_bytes * kBlockTiles), 3, std::max<int64_t>(3, blocks));
-  part.splits = std::clamp<int64_t>(kTasks / (c.groups * part.panels * part.slices), 1, grid.products());
+  part.splits = std::clamp<int64_t>(kTasks / (c.groups * part.bundles * part.slices), 1, grid.products());
   return part;
 }
 
@@ -146,26 +149,42 @@ void transform_gradient(const Job<T>& job, int64_t group, int64_t j, const TileB
                 {job.grid.m, 0, 0, job.work.zeros.data()}, winograd_kernels<T>(job.grid).gradient, to);
 }
 
-// Adds the products of a stage's first `tiles` tiles to the sums, of entries [q0, q1).
+// Adds the products of a stage's first `tiles` tiles to the sums: of entries [q0, q1), the panels of a bundle in
+// turn while an entry's rows are in the cache.
 template <class T>
-void multiply(const Job<T>& job, int64_t panel, int64_t slice, int64_t q0, int64_t q1, int64_t tiles,
-              bool accumulate) {
-  const int64_t i0 = part_begin(job.c.in_channels, job.part.slices, slice);
-  const int64_t rows = part_begin(job.c.in_channels, job.part.slices, slice + 1) - i0;
-  const int64_t padded = job.padded(panel);
-  const Products<T> input = job.work.input_of(panel / job.part.panels, 0);
-  const Products<T> gradient = job.work.gradient_of(panel, padded, 0);
-  const Products<T> sums = job.work.sums_of(panel * job.part.slices + slice, padded);
-  const std::vector<const T*> pointers = row_pointers<T>(input.data + i0, rows, 1);
-  const std::vector<ptrdiff_t> offsets = row_offsets(rows, padded);
-  const int64_t blocks = depth_blocks(tiles, kernels<T>().gemm.depth);
+void multiply(const Job<T>& job, int64_t group, int64_t bundle, int64_t slice, int64_t q0, int64_t q1,
+              int64_t tiles, bool accumulate) {
+  const auto& gemm = kernels<T>().gemm;
+  const Partition& part = job.part;
+  const int64_t i0 = part_begin(job.c.in_channels, part.slices, slice);
+  const int64_t rows = part_begin(job.c.in_channels, part.slices, slice + 1) - i0;
+  const int64_t first = group * part.panels + part_begin(part.panels, part.bundles, bundle);
+  const int64_t last = group * part.panels + part_begin(part.panels, part.bundles, bundle + 1);
+  const Products<T> input = job.work.input_of(group, 0);
+  const int64_t blocks = depth_blocks(tiles, gemm.depth), few = gemm.bundle == 1 ? rows : kTileRows;
+  PanelArgs<T> args{};
+  args.run_count = 1;
+  args.step = input.pitch;
+  args.a_stride = 1;
   for (int64_t q = q0; q < q1; ++q)
     for (int64_t b = 0; b < blocks; ++b) {
       const int64_t t0 = part_begin(tiles, blocks, b), t1 = part_begin(tiles, blocks, b + 1);
-      const Run<T> run = {pointers.data(), q * input.stride + t0 * input.pitch, 0, t1 - t0};
-      kernels<T>().gemm.panel({rows, job.width(panel), &run, 1, input.pitch,
-                               gradient.data + q * gradient.stride + t0 * padded, sums.data + q * sums.stride,
-                               offsets.data(), accumulate || b > 0, nullptr, nullptr, false});
+      const Run<T> run = {nullptr, q * input.stride + t0 * input.pitch, 0, t1 - t0};
+      args.runs = &run;
+      args.accumulate = accumulate || b > 0;
+      for (int64_t m = 0; m < rows; m += few)
+        for (int64_t panel = first; panel < last; ++panel) {
+          const int64_t padded = job.padded(panel);
+          const Products<T> gradient = job.work.gradient_of(panel, padded, 0);
+          const Products<T> sums = job.work.sums_of(panel * part.slices + slice, padded);
+          args.rows = std::min(few, rows - m);
+          args.even = input.data + i0 + m;
+          args.columns = job.width(panel);
+          args.b = gradient.data + q * gradient.stride + t0 * padded;
+          args.c = sums.data + q * sums.stride + m * padded;
+          args.c_stride = padded;
+          gemm.panel(args);
+        }
     }
 }
 
@@ -211,7 +230,7 @@ void run(const Correlation& c, const WeightGradientData<T>& data) {
 
   const int64_t panels = c.groups * part.panels;
   const double flops = 2.0 * double(grid.products() * most) * double(c.in_channels * c.out_channels) /
-                       double(part.panels * part.slices * part.splits);
+                       double(part.bundles * part.slices * part.splits);
   const double moved = kMoveFlops * double(grid.products() * kBlockTiles * kRows);
   const int64_t bands = part.slices + part.panels;   // of a block's channels
   for (int64_t b0 = 0; b0 < count; b0 += part.stage) {
@@ -222,9 +241,10 @@ void run(const Correlation& c, const WeightGradientData<T>& data) {
       band < part.slices ? transform_input(job, group, band, block, first)
                          : transform_gradient(job, group, band - part.slices, block, first);
     });
-    parallel_items(panels * part.slices * part.splits, flops, [&](int64_t task) {
-      const int64_t split = task % part.splits, pair = task / part.splits;
-      multiply(job, pair / part.slices, pair % part.slices, part_begin(grid.products(), part.splits, split),
+    parallel_items(c.groups * part.bundles * part.slices * part.splits, flops, [&](int64_t task) {
+      const int64_t split = task % part.splits, pair = task / part.splits, bundle = pair / part.slices;
+      multiply(job, bundle / part.bundles, bundle % part.bundles, pair % part.slices,
+               part_begin(grid.products(), part.splits, split),
                part_begin(grid.products(), part.splits, split + 1), end_of(b1) - first, b0 > 0);
     });
   }
