@@ -19,7 +19,7 @@ namespace {
 constexpr int64_t kBlockTiles = 30;   // five register tiles
 constexpr int64_t kFewBlocks = 12;    // fewer are cut smaller, down to
 constexpr int64_t kFewestTiles = 18;
-constexpr int64_t kChannelBlock = 64;   // of a weight transformed on the way
+constexpr int64_t kChannelBlock = 64;   // of a weight transformed on the way; narrow panels: twice as many
 constexpr int64_t kThinBlock = 16;      // of one transformed before, where there are few
 
 struct Panel {
@@ -174,11 +174,12 @@ template <class T>
 void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const TileGrid& grid) {
   const auto& gemm = kernels<T>().gemm;
   const WinogradKernels<T>& transforms = winograd_kernels<T>(grid);
-  // A task computes a bundle of panels, or half of one where there are few.
+  // A task computes a panel, or half of one where there are few; of narrow ones two.
   const int64_t full = gemm.lanes * gemm.vectors;
-  const bool few = c.groups * div_up(c.out_channels, full * gemm.bundle) < kChunks;
-  const int64_t widest = few && gemm.bundle == 1 ? full / 2 : full, panels = div_up(c.out_channels, widest);
-  const int64_t bundle = few && gemm.bundle > 1 ? gemm.bundle / 2 : gemm.bundle, units = div_up(panels, bundle);
+  const int64_t channels = gemm.bundle == 1 ? kChannelBlock : 2 * kChannelBlock;
+  const bool few = gemm.bundle == 1 && c.groups * div_up(c.out_channels, full) < kChunks;
+  const int64_t widest = few ? full / 2 : full, panels = div_up(c.out_channels, widest);
+  const int64_t bundle = gemm.bundle == 1 ? 1 : 2, units = div_up(panels, bundle);
   const int64_t entries = grid.products(), pitch = round_up(c.in_channels, gemm.lanes) + gemm.lanes;
   const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, kBlockTiles);
   const std::vector<T> zeros(size_t(c.in_channels));
@@ -212,7 +213,7 @@ void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const T
     const TileBlock* begin = &blocks[size_t(part_begin(int64_t(blocks.size()), bundles, task % bundles))];
     const TileBlock* end = blocks.data() + part_begin(int64_t(blocks.size()), bundles, task % bundles + 1);
     const int64_t count = end[-1].first + end[-1].tiles() - begin->first;
-    const int64_t weight_size = entries * Products<T>::stride_of(kChannelBlock, widest);
+    const int64_t weight_size = entries * Products<T>::stride_of(channels, widest);
     const int64_t product_size = entries * Products<T>::stride_of(count, widest);
     const memory::Buffer buffer(size_t(bundle * (weight_size + product_size)) * sizeof(T));
     std::vector<Factor<T>> factors;
@@ -220,10 +221,10 @@ void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const T
     for (int64_t j = unit * bundle; j < std::min(panels, (unit + 1) * bundle);
          ++j, at += weight_size + product_size) {
       const Panel panel = panel_of(c, g * panels + j, widest, gemm.lanes);
-      factors.push_back({panel, {at, kChannelBlock, panel.padded}, {at + weight_size, count, panel.padded}});
+      factors.push_back({panel, {at, channels, panel.padded}, {at + weight_size, count, panel.padded}});
     }
-    for (int64_t i = 0; i < c.in_channels; i += kChannelBlock) {
-      const int64_t until = std::min(c.in_channels, i + kChannelBlock);
+    for (int64_t i = 0; i < c.in_channels; i += channels) {
+      const int64_t until = std::min(c.in_channels, i + channels);
       for (const Factor<T>& factor : factors)
         transform_weight(c, data.weight, factor.panel, i, until, transforms.weight, factor.weight);
       multiply(grid, count, i, until, input_from(g, begin->first), factors, i > 0);
