@@ -115,6 +115,29 @@ BackwardParts backward_correlations(const ConvProblem& p) {
   return result;
 }
 
+bool skips_pixels(const Correlation& c) {
+  const auto inside = [](const Axis& a) { return a.first >= 0 && a.first + (a.out - 1) * a.stride < a.in; };
+  return c.taps() == 1 && (c.h.stride > 1 || c.w.stride > 1) && inside(c.h) && inside(c.w);
+}
+
+template <class T>
+Correlation without_skips(const Correlation& c, const T* in, T* to) {
+  const Segment line = {0, c.w.first, c.w.out};
+  parallel_items(c.batch * c.groups * c.in_channels, kMoveFlops * double(c.pixels()), [&](int64_t plane) {
+    kernels<T>().pack.gather(in + (plane * c.h.in + c.h.first) * c.w.in, c.h.stride * c.w.in,
+                             to + plane * c.pixels(), c.w.out, c.h.out, &line, 1, c.w.stride);
+  });
+  Correlation dense = c;
+  for (Axis* axis : {&dense.h, &dense.w}) {
+    axis->in = axis->out;
+    axis->first = 0;
+    axis->stride = 1;
+  }
+  return dense;
+}
+template Correlation without_skips(const Correlation&, const float*, float*);
+template Correlation without_skips(const Correlation&, const double*, double*);
+
 template <class T>
 void copy_format(const T* from, MemoryFormat from_format, T* to, int64_t batch, int64_t channels,
                  int64_t pixels) {

@@ -131,6 +131,12 @@ extern const WeightGradientAlgorithm weight_dot;                  // weight_dot.
 extern const WeightGradientAlgorithm weight_rows;                 // weight_rows.cpp
 extern const WeightGradientAlgorithm weight_gemm;                 // weight_gemm.cpp
 
+// Whether a kernel of one tap reads inside its input only and steps over pixels.
+bool skips_pixels(const Correlation&);
+// The pixels of all planes that such a kernel reads, side by side, and the correlation over them.
+template <class T>
+Correlation without_skips(const Correlation&, const T* in, T* to);
+
 // Copies an (N, C, H, W) array from `from_format` into the other memory format.
 template <class T>
 void copy_format(const T* from, MemoryFormat from_format, T* to, int64_t batch, int64_t channels,

@@ -251,7 +251,13 @@ void compute(const Correlation& c, const CorrelationData<T>& data, const Weights
 
 // Panels of the row of all images are shared out in strips, and channels in splits where strips are few.
 template <class T>
-void run(const Correlation& c, const CorrelationData<T>& data) {
+void run(const Correlation& strided, const CorrelationData<T>& given) {
+  const bool skips = skips_pixels(strided);
+  const int64_t read = strided.batch * strided.groups * strided.in_channels * strided.pixels();
+  const memory::Buffer pixels_read(skips ? size_t(read) * sizeof(T) : 0);
+  const Correlation c = skips ? without_skips(strided, given.in, pixels_read.as<T>()) : strided;
+  CorrelationData<T> data = given;
+  if (skips) data.in = pixels_read.as<T>();
   const auto& gemm = kernels<T>().gemm;
   const Weights<T> weights(c, data.weight);
 

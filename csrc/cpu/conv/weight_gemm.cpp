@@ -218,6 +218,12 @@ void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Par
 
 template <class T>
 void run(const Correlation& c, const WeightGradientData<T>& given) {
+  if (given.x_format == MemoryFormat::contiguous && skips_pixels(c)) {
+    const memory::Buffer pixels(size_t(c.batch * c.groups * c.in_channels * c.pixels()) * sizeof(T));
+    WeightGradientData<T> data = given;
+    data.x = pixels.as<T>();
+    return run(without_skips(c, given.x, pixels.as<T>()), data);
+  }
   const auto& gemm = kernels<T>().gemm;
   const bool lines = copies_lines(c);
   const Partition part = partition(c, gemm.lanes * gemm.vectors, gemm.bundle, lines);
