@@ -37,7 +37,7 @@ void compute(const Correlation& c, const Turned& t, PlanarArgs<T> args, const T*
              const int32_t* offsets, int64_t p, bool relu) {
   const int64_t row = c.w.taps * c.in_channels;
   const Reach taps = reach(c.h, p);
-  const int64_t steps = (taps.last - taps.first) * row, blocks = depth_blocks(steps, kernels<T>().gemm.depth);
+  const int64_t steps = (taps.last - taps.first) * row, blocks = depth_blocks(steps, kSummed);
   args.x += (p * c.h.stride + c.h.first + taps.first * c.h.step) * t.line * kernels<T>().gemm.lanes;
   args.weights = rows;
   for (int64_t b = 0; b < blocks; ++b) {

@@ -87,7 +87,7 @@ void compute(const Correlation& c, const LineCopy& lines, const Image<T>& image,
              bool relu, T* scratch) {
   const auto& gemm = kernels<T>().gemm;
   const int64_t across = div_up(c.w.out, gemm.lanes), vectors = (end - begin) * across;
-  const int64_t plane = c.h.extent * c.w.extent, depth = c.depth(), blocks = depth_blocks(depth, gemm.depth);
+  const int64_t plane = c.h.extent * c.w.extent, depth = c.depth(), blocks = depth_blocks(depth, kSummed);
   const bool dense = c.h.dense() && c.w.dense();
   for (int64_t v = 0; v < vectors; v += gemm.vectors) {
     PlanarArgs<T> args{};
@@ -130,7 +130,7 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
   const Correlation block = columns_of(c, 0, std::min(c.w.out, part.columns));
   const LineCopy lines(block, gemm.lanes);
   const Weights<T> weights(c, data.weight);
-  const int64_t depth = c.depth(), blocks = depth_blocks(depth, gemm.depth), plane = c.h.extent * c.w.extent;
+  const int64_t depth = c.depth(), blocks = depth_blocks(depth, kSummed), plane = c.h.extent * c.w.extent;
   std::vector<const T*> rows;   // [group][block][out channel]
   for (int64_t g = 0; g < c.groups; ++g)
     for (int64_t b = 0; b < blocks; ++b)

@@ -17,14 +17,15 @@ constexpr int64_t kMostPieces = 64;   // of a problem whose last one may run alo
 constexpr int64_t kRowBlock = 96;     // output channels whose weight, of a block of steps, half fills L2
 constexpr int64_t kFewRows = 96;      // fewer output channels would not pay for gathering a block again
 
-// Pixels [begin, end) of the row of all images, packed with `padded` between steps. `inside`: of one image whose
-// result they are computed in, from element `out` on.
+// Pixels [begin, end) of the row of all images, packed with `padded` between steps. `inside`: of one image
+// whose result they are computed in, from element `out` on.
 struct Panel {
   int64_t begin, end, padded, out;
   bool inside;
 };
 
-// What the blocks of neighbouring panels are made of: for each tap, pieces of the input of a channel, and zeros.
+// What the blocks of neighbouring panels are made of: for each tap, pieces of the input of a channel, and
+// zeros.
 struct Pieces {
   std::vector<Segment> pieces;
   std::vector<size_t> first;   // piece of each tap, and the end

@@ -19,8 +19,8 @@ constexpr int64_t kFewInputs = 8;
 constexpr int64_t kFewestRows = 192;   // of the depth: fewer do not pay for packing the gradient again
 constexpr int64_t kRows = 2048;        // of the product that share a pass: times 64 channels, half an L2
 constexpr int64_t kPixels = 160;       // a panel of the gradient: at 64 channels it just fits L1
-// Of the depth, for narrow panels: what is copied at a time, six lines of a pixel, and what four panels pass over
-// in turn while it is in L1.
+// Of the depth, for narrow panels: what is copied at a time, six lines of a pixel, and what four panels pass
+// over in turn while it is in L1.
 constexpr int64_t kCopiedRows = 96, kTileRows = 24;
 
 bool copies_lines(const Correlation& c) { return c.in_channels <= kFewInputs && LineCopy::fits(c); }
@@ -105,12 +105,14 @@ struct Job {
   bool bias;
 };
 
-// The adjacent channels of the pixels under `runs`, copied side by side; `args` and the runs then name the copy.
+// The adjacent channels of the pixels under `runs`, copied side by side; `args` and the runs then name the
+// copy.
 template <class T>
 void copy_pixels(std::vector<Run<T>>& runs, PanelArgs<T>& args, T* copy) {
   ptrdiff_t at = 0;
   for (Run<T>& run : runs) {
-    kernels<T>().pack.copy(args.even + run.offset, args.step, copy + at, kCopiedRows, run.length, args.rows, args.rows);
+    kernels<T>().pack.copy(args.even + run.offset, args.step, copy + at, kCopiedRows, run.length, args.rows,
+                           args.rows);
     run.offset = at;
     at += run.length * kCopiedRows;
   }
@@ -204,14 +206,14 @@ void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Par
     for (; at < last; at += end - begin) {
       const int64_t q0 = at % part.across * part.columns, q1 = std::min(c.w.out, q0 + part.columns);
       const int64_t pixels = (end - begin) * (q1 - q0);
-      pack_gradient(c, data, row * c.w.out + q0, pixels, job.g * c.out_channels + j * part.panel, width,
-                    padded, packed.as<T>());
+      pack_gradient(c, data, row * c.w.out + q0, pixels, job.g * c.out_channels + j * part.panel, width, padded,
+                    packed.as<T>());
       if (job.bias) pack.add_rows(packed.as<T>(), padded, pixels, width, dw + c.depth() * part.panel);
       runs.clear();
       for (int64_t p = 0; p < end - begin; ++p)
         runs.push_back({rows.data(), p * c.h.stride * lines.pitch + q0, p * (q1 - q0), q1 - q0});
-      gemm.panel({c.depth(), width, runs.data(), int64_t(runs.size()), 1, packed.as<T>(), dw,
-                  offsets.data(), at > job.begin, nullptr, nullptr, false});
+      gemm.panel({c.depth(), width, runs.data(), int64_t(runs.size()), 1, packed.as<T>(), dw, offsets.data(),
+                  at > job.begin, nullptr, nullptr, false});
     }
   }
 }

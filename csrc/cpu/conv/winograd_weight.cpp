@@ -149,8 +149,8 @@ void transform_gradient(const Job<T>& job, int64_t group, int64_t j, const TileB
                 {job.grid.m, 0, 0, job.work.zeros.data()}, winograd_kernels<T>(job.grid).gradient, to);
 }
 
-// Adds the products of a stage's first `tiles` tiles to the sums: of entries [q0, q1), the panels of a bundle in
-// turn while an entry's rows are in the cache.
+// Adds the products of a stage's first `tiles` tiles to the sums: of entries [q0, q1), the panels of a bundle
+// in turn while an entry's rows are in the cache.
 template <class T>
 void multiply(const Job<T>& job, int64_t group, int64_t bundle, int64_t slice, int64_t q0, int64_t q1,
               int64_t tiles, bool accumulate) {

@@ -16,6 +16,7 @@ constexpr int max_rows(int vectors) { return vectors == 2 ? 6 : 12; }
 #endif
 constexpr int kBundle = 256 / (kVectors * kVectorBytes);
 constexpr int kDepth = kBundle > 1 ? 256 : 128;
+constexpr int64_t kSummed = 160;   // steps; longer blocks are summed in parts, see tiling.hpp
 
 template <class T>
 FASTCONV_INLINE Vec<T> positive(Vec<T> v) {
@@ -44,8 +45,8 @@ struct Rows<T, MR, true> {
     for (int i = 0; i < MR; i += 3) start[i / 3] = args.even + (m + i) * args.a_stride + run.offset;
   }
   FASTCONV_INLINE const T* at(int i) const { return start[i / 3] + i % 3 * stride; }
-  // Narrow panels pass over A so fast that the hardware's prefetching, which begins anew with each row, does not
-  // keep up: the next tile's rows are fetched ahead.
+  // Narrow panels pass over A so fast that the hardware's prefetching, which begins anew with each row, does
+  // not keep up: the next tile's rows are fetched ahead.
   static constexpr bool kFetch = kBundle > 1;
   FASTCONV_INLINE const T* next(int i) const { return start[0] + (MR + i) * stride; }
 };
@@ -63,6 +64,9 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
                       ? load_partial(args.column_bias + j * lanes, j == NV - 1 ? tail : lanes)
                       : row;
   }
+  Vec<T> total[MR][NV];
+  bool folded = false;
+  int64_t summed = 0;
   for (int64_t r = 0; r < args.run_count; ++r) {
     const Run<T>& run = args.runs[r];
     const T* b = args.b + run.first * (NV * lanes);
@@ -82,17 +86,37 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
         }
       }
     };
-    if (a.kFetch && args.step == 1 && m + 2 * MR <= args.rows) {
-      constexpr int line = 64 / int(sizeof(T));   // of the cache
-      for (int64_t p = 0; p < run.length; p += line) {
+    const int64_t parts = kDepth < kSummed ? 1 : (run.length + kSummed - 1) / kSummed;
+    for (int64_t i = 0, p = 0; i < parts; ++i) {
+      const int64_t end = run.length * (i + 1) / parts;
+      if (kDepth > kSummed && summed + end - p > kSummed) {
 #pragma GCC unroll 16
-        for (int i = 0; i < MR; ++i) __builtin_prefetch(a.next(i) + p);
-        steps(run.length - p < line ? run.length - p : line);
+        for (int k = 0; k < MR; ++k)
+          for (int j = 0; j < NV; ++j) {
+            total[k][j] = folded ? total[k][j] + acc[k][j] : acc[k][j];
+            acc[k][j] = zero<T>();
+          }
+        folded = true;
+        summed = 0;
       }
-    } else {
-      steps(run.length);
+      summed += end - p;
+      if (a.kFetch && args.step == 1 && m + 2 * MR <= args.rows) {
+        constexpr int line = 64 / int(sizeof(T));   // of the cache
+        for (; p < end; p += line) {
+#pragma GCC unroll 16
+          for (int k = 0; k < MR; ++k) __builtin_prefetch(a.next(k) + p);
+          steps(end - p < line ? end - p : line);
+        }
+      } else {
+        steps(end - p);
+      }
+      p = end;
     }
   }
+  if (folded)
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+      for (int j = 0; j < NV; ++j) acc[i][j] += total[i][j];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
     T* c = args.c + (args.c_offsets ? args.c_offsets[m + i] : (m + i) * args.c_stride);
