@@ -177,6 +177,8 @@ void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i)
     for (int j = 0; j < NV; ++j) acc[i][j] = zero<T>();
+  Vec<T> total[MR][NV] = {};
+  bool folded = false;
   const T *a[MR], *b[NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) a[i] = args.a[m + i];
@@ -185,14 +187,25 @@ void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
     const DotRun& run = args.runs[r];
     ptrdiff_t p = run.a_offset, q = run.b_offset;
     const ptrdiff_t end = p + run.length;
-    for (; p + lanes <= end; p += lanes, q += lanes) {
-      Vec<T> bv[NV];
-      for (int j = 0; j < NV; ++j) bv[j] = load(b[j] + q);
+    while (p + lanes <= end) {
+      const ptrdiff_t left = (end - p) / lanes, until = p + (left < kSummed ? left : kSummed) * lanes;
+      for (; p < until; p += lanes, q += lanes) {
+        Vec<T> bv[NV];
+        for (int j = 0; j < NV; ++j) bv[j] = load(b[j] + q);
 #pragma GCC unroll 16
-      for (int i = 0; i < MR; ++i) {
-        const Vec<T> av = load(a[i] + p);
-        for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
+        for (int i = 0; i < MR; ++i) {
+          const Vec<T> av = load(a[i] + p);
+          for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
+        }
       }
+      if (left <= kSummed) break;
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i)
+        for (int j = 0; j < NV; ++j) {
+          total[i][j] += acc[i][j];
+          acc[i][j] = zero<T>();
+        }
+      folded = true;
     }
     if (const int tail = int(end - p)) {
       Vec<T> bv[NV];
@@ -204,6 +217,10 @@ void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
       }
     }
   }
+  if (folded)
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+      for (int j = 0; j < NV; ++j) acc[i][j] += total[i][j];
   // Fold `lanes` sums at a time.
   T sums[(MR * NV + lanes - 1) / lanes * lanes];
 #pragma GCC unroll 8
