@@ -30,6 +30,17 @@ def test_nothing_is_recorded_without_a_reason():
         fc.ones(1).backward()
 
 
+def test_gradients_of_gradients_are_not_there_and_say_so():
+    x = ones(2)
+    y = (x * x).sum()
+    with pytest.raises(NotImplementedError, match=r"create_graph=True .*gradients of gradients"):
+        y.backward(create_graph=True)
+    y.backward()
+    assert not x.grad.requires_grad
+    with pytest.raises(RuntimeError, match="does not require grad, nothing was recorded"):
+        (x.grad * x.grad).sum().backward()
+
+
 def test_no_grad_as_context_and_decorator():
     x = ones(2)
 

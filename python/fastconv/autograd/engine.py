@@ -106,10 +106,11 @@ class Node:
 
     ``edges`` has an entry per input: the node that made it, the leaf tensor itself, or None where
     no gradient is wanted. ``backward(grad)`` returns an array or None per input. ``kept`` lists
-    what the closure holds: (label, shape, version, count when it was kept).
+    what the closure holds: (label, shape, version, count when it was kept). ``_hooks`` see the
+    gradient of the output first, ``retain`` gives the tensor that wants to keep it.
     """
 
-    __slots__ = ("backward", "edges", "kept", "operation", "order", "retain")
+    __slots__ = ("_hooks", "backward", "edges", "kept", "operation", "order", "retain")
 
     def __init__(
         self,
@@ -125,10 +126,20 @@ class Node:
         ]
         self.backward: Backward | None = backward
         self.kept: Any = [(label, x._data.shape, x._version, x._version.count) for label, x in kept]
+        self._hooks: Any = None
         self.retain: Any = None
 
     def __repr__(self) -> str:
         return f"<{self.operation} backward>"
+
+    def shown(self, grad: Any) -> Any:
+        """The gradient of the output as hooks leave it, kept by the tensor that wants it."""
+        if self._hooks is not None:
+            grad = self._hooks.passed(grad)
+        tensor = None if self.retain is None else self.retain()
+        if tensor is not None:
+            tensor._accumulate(grad, fresh=False)
+        return grad
 
     def run(self, grad: Any) -> Sequence[Any]:
         """Gradients of the inputs; an error if the graph is gone or a kept array has changed."""
@@ -148,7 +159,7 @@ class Node:
 
     def free(self) -> None:
         """Drop what was kept, so that memory returns while the backward pass goes on."""
-        self.backward = None
+        self.backward = self._hooks = None
         self.edges = self.kept = ()
 
 
@@ -163,26 +174,28 @@ def recording(*inputs: Any) -> tuple[bool, ...] | None:
 def backpropagate(root: Node, gradient: Any, retain_graph: bool = False) -> None:
     """Send ``gradient`` (an array of the root's shape) back to every leaf under ``root``.
 
-    Gradients of leaves are added to their ``.grad``. Unless ``retain_graph`` is set, each node is
-    freed as soon as it has been passed.
+    Gradients of leaves are added to their ``.grad``, those that hooks want to see at the end.
+    Unless ``retain_graph`` is set, each node is freed as soon as it has been passed.
     """
     waiting = [(root.order, root)]
     gradients = {root.order: gradient}
     summed = set()
+    hooked: dict[Any, Any] = {}
     while waiting:
         order, node = heappop(waiting)
         grad = gradients.pop(order)
         summed.discard(order)
+        if node._hooks is not None or node.retain is not None:
+            grad = node.shown(grad)
         values = node.run(grad)
-        if node.retain is not None:
-            tensor = node.retain()
-            if tensor is not None:
-                tensor._accumulate(grad, fresh=False)
         for edge, value in zip(node.edges, values, strict=True):
             if value is None or edge is None:
                 continue
             if type(edge) is not Node:
-                edge._accumulate(value, fresh=value is not grad and _owns(value))
+                if edge._hooks is None:
+                    edge._accumulate(value, fresh=value is not grad and _owns(value))
+                else:
+                    hooked[edge] = hooked[edge] + value if edge in hooked else value
             elif edge.order not in gradients:
                 gradients[edge.order] = value
                 heappush(waiting, (edge.order, edge))
@@ -194,6 +207,8 @@ def backpropagate(root: Node, gradient: Any, retain_graph: bool = False) -> None
                 summed.add(edge.order)
         if not retain_graph:
             node.free()
+    for leaf, value in hooked.items():
+        leaf._accumulate(leaf._hooks.passed(value), fresh=False)
 
 
 def _owns(value: Any) -> bool:

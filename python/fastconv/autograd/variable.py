@@ -4,6 +4,7 @@ tape. :class:`fastconv.autograd.tensor.Tensor` adds the operators."""
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from fastconv import devices
 from fastconv.autograd.conversion import Viewable
 from fastconv.autograd.engine import Node, Version, backpropagate
+from fastconv.autograd.hooks import GradientHooks, Handle
 
 T = TypeVar("T", bound="Variable")
 
@@ -38,11 +40,12 @@ SUPPORTED = _FULL | frozenset(
 class Variable(Viewable):
     """An array that may take part in a recorded computation."""
 
-    __slots__ = ("__weakref__", "_data", "_grad", "_node", "_requires_grad", "_version")
+    __slots__ = ("__weakref__", "_data", "_grad", "_hooks", "_node", "_requires_grad", "_version")
 
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         self._node: Node | None = None
         self._grad: Any = None
+        self._hooks: GradientHooks | None = None
         self._version = Version()
         self._data: Any = _checked(data)
         self._requires_grad = False
@@ -77,7 +80,7 @@ class Variable(Viewable):
         if grad is not None:
             if not isinstance(grad, Variable):
                 raise TypeError(f"grad: expected a Tensor or None, got {type(grad).__name__}")
-            _match("grad", grad._data, self._data)
+            match("grad", grad._data, self._data)
         self._grad = grad
 
     @property
@@ -120,15 +123,36 @@ class Variable(Viewable):
         if self._node is not None:
             self._node.retain = weakref.ref(self)
 
-    def backward(self, gradient: Any = None, retain_graph: bool = False) -> None:
+    def register_hook(self, hook: Callable[[Any], Any]) -> Handle:
+        """Let ``backward()`` call ``hook`` with this tensor's gradient, summed over its uses.
+
+        A Tensor of the same shape that it returns goes on in the gradient's place; the one that it
+        is given may be another tensor's, too, and must not be written to.
+        """
+        if not self._requires_grad:
+            raise RuntimeError("register_hook: the tensor does not require grad")
+        owner: Any = self._node or self
+        if owner._hooks is None:
+            owner._hooks = GradientHooks()
+        return Handle(owner._hooks, hook)
+
+    def backward(
+        self, gradient: Any = None, retain_graph: bool = False, create_graph: bool = False
+    ) -> None:
         """Add the gradient of this tensor to ``grad`` of every leaf that it was computed from.
 
         gradient: the gradient of what follows with respect to this tensor, an array or Tensor of
         its shape and dtype; a tensor of one element may omit it (1 is taken).
         retain_graph: keep the graph, so that backward() can run through it again.
+        create_graph: gradients are not recorded; asking for it raises NotImplementedError.
         Raises RuntimeError if nothing was recorded, if the graph is gone, or if an array that
         the tape kept was changed in place; ValueError and TypeError for a wrong gradient.
         """
+        if create_graph:
+            raise NotImplementedError(
+                "backward: create_graph=True asks for gradients of gradients; fastconv does not "
+                "record backward passes"
+            )
         if not self._requires_grad:
             raise RuntimeError("backward: the tensor does not require grad, nothing was recorded")
         if gradient is None:
@@ -141,9 +165,10 @@ class Variable(Viewable):
         else:
             gradient = gradient._data if isinstance(gradient, Variable) else gradient
             gradient = gradient if devices.is_array(gradient) else np.asarray(gradient)
-            _match("backward", gradient, self._data)
+            match("backward", gradient, self._data)
         if self._node is None:
-            self._accumulate(gradient, fresh=False)
+            passed = gradient if self._hooks is None else self._hooks.passed(gradient)
+            self._accumulate(passed, fresh=False)
         else:
             with np.errstate(all="ignore"):
                 backpropagate(self._node, gradient, retain_graph)
@@ -197,7 +222,7 @@ def _checked(data: Any) -> Any:
     return data
 
 
-def _match(operation: str, gradient: Any, data: Any) -> None:
+def match(operation: str, gradient: Any, data: Any) -> None:
     devices.check_same(operation, "gradient", gradient, "tensor", data)
     if gradient.shape != data.shape:
         raise ValueError(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,52 +56,34 @@ def summary(model: Module, input_shape: Sequence[int], **kwargs: Any) -> Summary
     what the forward pass raises when the shape does not fit.
     """
     rows: list[Row] = []
+    seen: set[int] = set()
     training = [(module, module.training) for module in model.modules()]
     like = next(model.parameters(), None)
     dtype, device = (np.float32, CPU) if like is None else (like.dtype, like.device)
+    layers = [(n, m) for n, m in model.named_modules() if not any(True for _ in m.children())]
+    hooks = [m.register_forward_hook(_recorder(n, rows, seen)) for n, m in layers]
     model.eval()
     try:
-        with no_grad(), _recording(model, rows):
+        with no_grad():
             model(zeros(1, *input_shape, dtype=dtype, device=device), **kwargs)
     finally:
+        for hook in hooks:
+            hook.remove()
         for module, mode in training:
             module.training = mode
     return Summary(tuple(rows), sum(_size(p) for p in model.parameters()))
 
 
-@contextmanager
-def _recording(model: Module, rows: list[Row]) -> Iterator[None]:
-    """Within it, every layer's forward also adds its row."""
-    layers = [
-        (name, module)
-        for name, module in model.named_modules()
-        if not any(True for _ in module.children())
-    ]
-    seen: set[int] = set()
+def _recorder(name: str, rows: list[Row], seen: set[int]) -> Callable[..., None]:
+    """A hook that adds a layer's row at each of its calls."""
 
-    def recorder(name: str, module: Module) -> Any:
-        forward = module.forward
+    def record(module: Module, inputs: Any, output: Any) -> None:
+        new = [p for p in module.parameters() if id(p) not in seen]
+        seen.update(map(id, new))
+        kind, count = type(module).__name__, sum(map(_size, new))
+        rows.append(Row(name or kind, kind, tuple(output.shape[1:]), count))
 
-        def record(*inputs: Any, **kwargs: Any) -> Any:
-            result = forward(*inputs, **kwargs)
-            new = [p for p in module.parameters() if id(p) not in seen]
-            seen.update(map(id, new))
-            kind, count = type(module).__name__, sum(map(_size, new))
-            rows.append(Row(name or kind, kind, tuple(result.shape[1:]), count))
-            return result
-
-        return record
-
-    own = [(module, module.__dict__.get("forward")) for _, module in layers]
-    try:
-        for name, module in layers:
-            object.__setattr__(module, "forward", recorder(name, module))
-        yield
-    finally:
-        for module, forward in own:
-            module.__dict__.pop("forward", None)
-            if forward is not None:
-                module.__dict__["forward"] = forward
+    return record
 
 
 def _size(parameter: Tensor) -> int:

@@ -3,7 +3,7 @@
 from fastconv.nn import functional, init, utils
 from fastconv.nn.activation import ReLU, Sigmoid, Softmax, Tanh
 from fastconv.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
-from fastconv.nn.container import Sequential
+from fastconv.nn.container import Sequential, chain
 from fastconv.nn.conv import Conv2d
 from fastconv.nn.dropout import Dropout, Dropout2d
 from fastconv.nn.flatten import Flatten
@@ -33,6 +33,7 @@ __all__ = [
     "Sigmoid",
     "Softmax",
     "Tanh",
+    "chain",
     "functional",
     "init",
     "utils",

@@ -73,32 +73,46 @@ class Sequential(Module):
             raise IndexError(f"Sequential: no layer {index} among {len(items)}")
         return items[index][1]
 
+    def __setitem__(self, index: int, layer: Any) -> None:
+        """Put another layer into the place, and under the name, of the one at this position."""
+        names = [name for name, _ in self.named_children()]
+        if not -len(names) <= index < len(names):
+            raise IndexError(f"Sequential: no layer {index} among {len(names)}")
+        if not isinstance(layer, Module):
+            raise TypeError(f"Sequential: layer {index} is a {type(layer).__name__}, not a Module")
+        setattr(self, names[index], layer)
+
     def forward(self, input: Any) -> Any:
-        layers = [value for value in self.__dict__.values() if isinstance(value, Module)]
-        i, count = 0, len(layers)
-        while i < count:
-            layer = layers[i]
-            options: dict[str, Any] = {}
+        return chain(input, *self.children())
+
+
+def chain(input: Any, *layers: Module) -> Any:
+    """``Sequential(*layers)(input)``, for layers that a module of another shape holds."""
+    i, count = 0, len(layers)
+    while i < count:
+        layer = layers[i]
+        options: dict[str, Any] = {}
+        i += 1
+        parameters = _folded(layer, layers[i], input) if i < count else None
+        if parameters is not None:
+            options["normalised"] = parameters
             i += 1
-            parameters = _folded(layer, layers[i], input) if i < count else None
-            if parameters is not None:
-                options["normalised"] = parameters
+        activation = _fused(layer, layers[i]) if i < count else None
+        if activation is not None:
+            options["activation"] = activation
+            i += 1
+            pool = layers[i] if i < count else None
+            if activation == "relu" and type(layer) is Conv2d and _poolable(pool):
+                options["pooling"] = pool.window
                 i += 1
-            activation = _fused(layer, layers[i]) if i < count else None
-            if activation is not None:
-                options["activation"] = activation
-                i += 1
-                pool = layers[i] if i < count else None
-                if activation == "relu" and type(layer) is Conv2d and _poolable(pool):
-                    options["pooling"] = pool.window
-                    i += 1
-            input = layer(input, **options)
-        return input
+        input = layer(input, **options)
+    return input
 
 
 def _plain(layer: Module, *kinds: type[Module]) -> bool:
-    """Only fastconv's own layers: a subclass or an instance may have a ``forward`` of its own."""
-    return type(layer) in kinds and "forward" not in layer.__dict__
+    """Only fastconv's own layers: a subclass or an instance may have a ``forward`` of its own, and
+    hooks want to see each layer's own result."""
+    return type(layer) in kinds and "forward" not in layer.__dict__ and not layer._hooks
 
 
 def _fused(layer: Module, activation: Module) -> Activation | None:
@@ -129,4 +143,4 @@ def _folded(layer: Module, norm: Module, input: Any) -> tuple[Tensor, Tensor] | 
 
 def _poolable(pool: Module | None) -> TypeGuard[MaxPool2d]:
     """Whether a convolution can be told to pool, too: the indices are not asked for."""
-    return type(pool) is MaxPool2d and not pool.return_indices and "forward" not in pool.__dict__
+    return isinstance(pool, MaxPool2d) and not pool.return_indices and _plain(pool, MaxPool2d)

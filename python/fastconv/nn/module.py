@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from fastconv.autograd.hooks import Handle
 from fastconv.autograd.tensor import Tensor
 from fastconv.autograd.variable import FLOATING
 from fastconv.devices import CPU, Device, destination, is_array, to_device
+from fastconv.nn.hooks import ModuleHooks
 from fastconv.nn.tree import Parameter, Tree
 
 if TYPE_CHECKING:
@@ -35,11 +37,14 @@ class Module(Tree):
     """
 
     training: bool = True
+    _hooks: ModuleHooks | None = None
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} has no forward method")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self._hooks:
+            return self._hooks.call(self, args, kwargs)
         return self.forward(*args, **kwargs)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -175,6 +180,27 @@ class Module(Tree):
     def double(self: M) -> M:
         """Convert parameters and buffers to float64."""
         return self.to(np.float64)
+
+    def register_forward_pre_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call ``hook(module, inputs)`` before each call; what it returns, unless None, are the
+        inputs."""
+        return Handle(self._own_hooks().before, hook)
+
+    def register_forward_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call ``hook(module, inputs, output)`` after each call; what it returns, unless None, is
+        the output. A Sequential runs a module that has hooks by itself."""
+        return Handle(self._own_hooks().after, hook)
+
+    def register_full_backward_hook(self, hook: Callable[..., Any]) -> Handle:
+        """Call ``hook(module, grad_inputs, grad_outputs)``, tuples of Tensors and None, in the
+        backward pass; what it returns, unless None, are the inputs' gradients. For modules that
+        give one Tensor, and of whose inputs at most one wants a gradient."""
+        return Handle(self._own_hooks().backward, hook)
+
+    def _own_hooks(self) -> ModuleHooks:
+        if self._hooks is None:
+            self._hooks = ModuleHooks()
+        return self._hooks
 
     def extra_repr(self) -> str:
         """The configuration, as ``repr`` shows it in parentheses."""
