@@ -135,9 +135,13 @@ class Trainer:
 
     def _train(self, inputs: Tensor, target: Tensor) -> float:
         loss = self.loss(self.model(inputs), target)
-        assert self.loader is not None
-        self._step(loss, len(target), self.loader.position == len(self.loader))
+        self._step(loss, len(target), self._is_last())
         return loss.item()
+
+    def _is_last(self) -> bool:
+        """Whether the batch is the epoch's last, where it matters."""
+        assert self.loader is not None
+        return self._step.accumulate > 1 and self.loader.position == len(self.loader)
 
     def _finite(self, which: str, loss: float) -> float:
         if not math.isfinite(loss):
