@@ -15,7 +15,9 @@ namespace {
 
 // Vectors of output channels that pass over a row together: their pixels of a few rows stay in L1.
 constexpr int64_t kBlocks = 8;
-constexpr int64_t kBundle = 4;   // of a chunk of the weight gradient, at least, where there are as many
+// Bytes of a pixel's channels that a chunk of the weight gradient reads, at least, where there are as many:
+// pieces of fewer lines are not fetched ahead.
+constexpr int64_t kBundleBytes = 256;
 
 // The output channels as vectors, and where each finds its inputs.
 template <class T>
@@ -222,7 +224,7 @@ void run_gradient(const Correlation& c, const WeightGradientData<T>& data) {
   const double total =
       double(c.batch) * cost(c.flops_per_pixel() * double(c.pixels()), double(in_image + out_image));
   const int64_t wanted = std::clamp<int64_t>(int64_t(total / kChunkFlops), 1, kChunks);
-  const int64_t bundles = std::clamp<int64_t>(blocks / kBundle, 1, wanted);
+  const int64_t bundles = std::clamp<int64_t>(blocks * lanes * int64_t(sizeof(T)) / kBundleBytes, 1, wanted);
   const int64_t slices = std::clamp<int64_t>(wanted / bundles, 1, rows);
   const memory::Buffer copies(size_t(slices * blocks * size) * sizeof(T));
   parallel_items(bundles * slices, total / double(bundles * slices), [&](int64_t task) {

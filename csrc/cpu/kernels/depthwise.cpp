@@ -145,10 +145,8 @@ template <class T, Source source, int kTaps, int kStride>
 void forward_rows_of(const LaneForward<T>& a, int64_t begin, int64_t end) {
   constexpr bool kMany = kAccumulators == 16;
   constexpr int kWide = source != Source::channels || kTaps != 3 ? 1 : kStride == 2 && kMany ? 4 : 2;
-  a.block_count < kWide
-      ? forward_rows<T, source, kTaps, kStride, 1, 8>(a, begin, end)
-      : forward_rows<T, source, kTaps, kStride, kWide, kWide == 1 || (kWide == 2 && kMany) ? 8 : 4>(a, begin,
-                                                                                                    end);
+  a.block_count<kWide ? forward_rows<T, source, kTaps, kStride, 1, 8>(a, begin, end) : forward_rows < T, source,
+                kTaps, kStride, kWide, kWide == 1 || (kWide == 2 && kMany) ? 8 : 4>(a, begin, end);
 }
 
 template <class T, Source source, int kTaps, int kStride, int kCount, bool kInside, int kWide>
