@@ -49,6 +49,15 @@ std::pair<int64_t, int64_t> parse_pair(Argument a, const py::handle& object) {
 
 }   // namespace
 
+double parse_number(Argument a, const py::handle& object) {
+  const double value = PyBool_Check(object.ptr()) ? -1.0 : PyFloat_AsDouble(object.ptr());
+  if (PyBool_Check(object.ptr()) || (value == -1.0 && PyErr_Occurred())) {
+    PyErr_Clear();
+    throw py::type_error(prefix(a) + "must be a number, got " + type_name(object));
+  }
+  return value;
+}
+
 int64_t parse_int(Argument a, const py::handle& object) {
   if (!is_integer(object)) throw py::type_error(prefix(a) + "must be an integer, got " + type_name(object));
   const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));

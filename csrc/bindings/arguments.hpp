@@ -9,8 +9,9 @@
 
 namespace fastconv::bindings {
 
-int64_t parse_int(Argument argument, const py::handle& object);   // no bool, no float
-Shape parse_shape(Argument argument, const py::handle& object);   // a tuple or list of integers
+int64_t parse_int(Argument argument, const py::handle& object);     // no bool, no float
+double parse_number(Argument argument, const py::handle& object);   // no bool
+Shape parse_shape(Argument argument, const py::handle& object);     // a tuple or list of integers
 Shape parse_sizes(Argument argument, const py::handle& object,
                   int spatial);   // an integer or `spatial` of them
 // An integer, `spatial` integers, `spatial` pairs (before, after), "same" or "valid".

@@ -10,6 +10,8 @@
 namespace fastconv {
 
 enum class Activation : uint8_t { none, relu, sigmoid, tanh };
+// Activations that no kernel ends with. Their backward starts from the input.
+enum class Curve : uint8_t { leaky_relu, elu, hardtanh, silu, softplus, gelu, gelu_tanh };
 enum class Algorithm : uint8_t { automatic, direct, winograd };
 // What float32 products are rounded to where a device has faster ones: TF32 keeps 10 bits of the mantissa, the
 // sums stay in float32. The CPU has nothing to gain.
@@ -17,6 +19,10 @@ enum class Precision : uint8_t { highest, tf32 };
 enum class Pass : uint8_t { forward, backward_input, backward_weight };
 enum class Reduction : uint8_t { none, mean, sum };
 
+struct CurveParameters {
+  Curve kind;
+  double a, b;   // leaky_relu: slope; elu: alpha; hardtanh: lowest, highest; softplus: beta, threshold
+};
 struct BatchNormParameters {
   bool training;   // statistics of the batch, and running ones updated; else the running ones
   double momentum, eps;
@@ -97,6 +103,8 @@ struct Backend {
   void (*activation)(Activation, const View& x, const View& y);
   // From the gradient at the output and the kept output y.
   void (*activation_backward)(Activation, const View& grad, const View& y, const View& dx);
+  void (*curve)(const CurveParameters&, const View& x, const View& y);
+  void (*curve_backward)(const CurveParameters&, const View& grad, const View& x, const View& dx);
 
   // Arrays seen as (outer, classes, inner): softmax over the middle. log: log-softmax.
   void (*softmax)(bool log, int64_t outer, int64_t classes, int64_t inner, const View& x, const View& y);

@@ -27,6 +27,8 @@ const Backend* cpu_backend() {
       cpu::linear_backward_weight,
       cpu::activation,
       cpu::activation_backward,
+      cpu::curve,
+      cpu::curve_backward,
       cpu::softmax,
       cpu::softmax_backward,
       cpu::cross_entropy,

@@ -11,10 +11,18 @@ using ActivationKernel = void (*)(const T* x, T* y,
 template <class T>
 using ActivationBackwardKernel = void (*)(const T* grad, const T* y, T* dx, int64_t n);   // dx == grad allowed
 
+// A function of one number with two parameters. stream: the result past the caches; it is then aligned.
+template <class T>
+struct CurveKernel {
+  void (*forward)(T a, T b, const T* x, T* y, int64_t n, bool stream);
+  void (*backward)(T a, T b, const T* grad, const T* x, T* dx, int64_t n, bool stream);
+};
+
 template <class T>
 struct ActivationKernels {
   ActivationKernel<T> relu, sigmoid, tanh;
   ActivationBackwardKernel<T> relu_backward, sigmoid_backward, tanh_backward;
+  CurveKernel<T> leaky_relu, elu, hardtanh, silu, softplus, gelu, gelu_tanh;
 };
 
 #ifdef FASTCONV_ISA

@@ -36,6 +36,20 @@ from fastconv.ops.conv import (
     conv_forward,
     conv_problem,
 )
+from fastconv.ops.curve import (
+    elu,
+    elu_backward,
+    gelu,
+    gelu_backward,
+    hardtanh,
+    hardtanh_backward,
+    leaky_relu,
+    leaky_relu_backward,
+    silu,
+    silu_backward,
+    softplus,
+    softplus_backward,
+)
 from fastconv.ops.dropout import dropout
 from fastconv.ops.linear import (
     linear,
@@ -55,6 +69,7 @@ from fastconv.ops.loss import (
     softmax,
     softmax_backward,
 )
+from fastconv.ops.maxout import maxout, maxout_backward
 from fastconv.ops.pool import conv2d_max_pool2d, max_pool2d, max_pool2d_backward
 from fastconv.ops.update import (
     adadelta_update,
@@ -83,7 +98,15 @@ __all__ = [
     "cross_entropy",
     "cross_entropy_backward",
     "dropout",
+    "elu",
+    "elu_backward",
+    "gelu",
+    "gelu_backward",
+    "hardtanh",
+    "hardtanh_backward",
     "lamb_update",
+    "leaky_relu",
+    "leaky_relu_backward",
     "linear",
     "linear_backward",
     "linear_backward_input",
@@ -94,14 +117,20 @@ __all__ = [
     "log_softmax_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "maxout",
+    "maxout_backward",
     "relu",
     "relu_backward",
     "rmsprop_update",
     "sgd_update",
     "sigmoid",
     "sigmoid_backward",
+    "silu",
+    "silu_backward",
     "softmax",
     "softmax_backward",
+    "softplus",
+    "softplus_backward",
     "tanh",
     "tanh_backward",
     "total_norm",

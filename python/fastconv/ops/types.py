@@ -21,6 +21,7 @@ class SupportsDLPack(Protocol):
 ArrayLike = Union[Array, SupportsDLPack]  # noqa: UP007
 Size = Union[int, Sequence[int]]  # noqa: UP007
 Padding = Union[int, str, Sequence[int], Sequence[Sequence[int]]]  # noqa: UP007
+Approximation = Literal["none", "tanh"]
 Activation = Literal["relu", "sigmoid", "tanh"]
 MemoryFormat = Literal["contiguous", "channels_last"]
 Reduction = Literal["mean", "sum", "none"]
