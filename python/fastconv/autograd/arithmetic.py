@@ -135,6 +135,39 @@ def _power_slope(x: Any, y: Any) -> Any:
     return np.where(y == 0, y.dtype.type(0), y * np.power(x, y - one))
 
 
+def maximum(a: Any, b: Any) -> Tensor:
+    """The larger of two elements; NaN where either is."""
+    return _extreme("maximum", np.maximum, np.less, a, b)
+
+
+def minimum(a: Any, b: Any) -> Tensor:
+    """The smaller of two elements; NaN where either is."""
+    return _extreme("minimum", np.minimum, np.greater, a, b)
+
+
+def _extreme(
+    operation: str, function: Callable[..., Any], loses: Callable[..., Any], a: Any, b: Any
+) -> Tensor:
+    """The gradient goes to the element chosen, half to each of two equal ones."""
+    x, y = operands(operation, a, b)
+    out = apply(operation, function, x, y)
+    needs = recording(a, b)
+    if needs is None:
+        return Tensor(out)
+
+    def share(grad: Any, mine: Any, other: Any) -> Any:
+        half = np.where(mine == other, grad / 2, grad)
+        return unbroadcast(np.where(loses(mine, other), np.zeros_like(grad), half), mine.shape)
+
+    def backward(grad: Any) -> Any:
+        return (
+            share(grad, x, y) if needs[0] else None,
+            share(grad, y, x) if needs[1] else None,
+        )
+
+    return record(operation, out, (a, b), backward, [("first operand", a), ("second operand", b)])
+
+
 def matmul(a: Any, b: Any) -> Tensor:
     """The matrix product of 1-D, 2-D or batched operands, as ``numpy.matmul``, with the same bits
     for any number of threads."""

@@ -18,9 +18,9 @@ def operands(operation: str, a: Any, b: Any) -> tuple[Any, Any]:
     x = a._data if isinstance(a, Variable) else a
     y = b._data if isinstance(b, Variable) else b
     if isinstance(y, NUMBERS):
-        return x, _number(operation, y, x.dtype)
+        return x, number(operation, y, x.dtype)
     if isinstance(x, NUMBERS):
-        return _number(operation, x, y.dtype), y
+        return number(operation, x, y.dtype), y
     for z in (x, y):
         if not is_array(z):
             raise TypeError(
@@ -35,7 +35,7 @@ def operands(operation: str, a: Any, b: Any) -> tuple[Any, Any]:
     return x, y
 
 
-def _number(operation: str, value: Any, dtype: np.dtype) -> Any:
+def number(operation: str, value: Any, dtype: np.dtype) -> Any:
     if dtype not in FLOATING and isinstance(value, (float, np.floating)):
         raise TypeError(
             f"{operation}: the number {value} and a {dtype} tensor; convert it with .float()"

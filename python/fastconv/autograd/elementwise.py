@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastconv import ops
+from fastconv.autograd.broadcast import NUMBERS, number
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.autograd.variable import FLOATING
@@ -35,6 +36,41 @@ def exp(x: Tensor) -> Tensor:
 def log(x: Tensor) -> Tensor:
     data = _floating("log", x)
     return _unary("log", x, _silent(np.log, data), lambda grad: grad / data, "input")
+
+
+def log1p(x: Tensor) -> Tensor:
+    data = _floating("log1p", x)
+    y = _silent(np.log1p, data)
+    return _unary("log1p", x, y, lambda grad: grad / (data + data.dtype.type(1)), "input")
+
+
+def absolute(x: Tensor) -> Tensor:
+    """``|x|``; the gradient is ``grad * sign(x)``."""
+    data = x._data
+    return _unary("abs", x, np.absolute(data), lambda grad: grad * np.sign(data), "input")
+
+
+def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
+    """``x`` between two numbers, of which either may be missing; the ends let the gradient pass."""
+    if min is None and max is None:
+        raise ValueError("clamp: min or max must be given")
+    data = x._data
+    low, high = (_bound(name, value, data.dtype) for name, value in (("min", min), ("max", max)))
+    y = data if low is None else np.maximum(data, low)
+    y = y if high is None else np.minimum(y, high)
+
+    def slope(grad: Any) -> Any:
+        inside = True if low is None else data >= low
+        inside = inside if high is None else inside & (data <= high)
+        return np.where(inside, grad, np.zeros_like(grad))
+
+    return _unary("clamp", x, y, slope, "input")
+
+
+def _bound(name: str, value: Any, dtype: np.dtype) -> Any:
+    if value is not None and not isinstance(value, NUMBERS):
+        raise TypeError(f"clamp: {name} must be a number or None, got {type(value).__name__}")
+    return None if value is None else number("clamp", value, dtype)
 
 
 def sqrt(x: Tensor) -> Tensor:

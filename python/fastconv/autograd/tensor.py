@@ -1,9 +1,9 @@
 """Tensor: an array whose history is recorded, with the operators that record it.
 
-Methods of one line stand for the functions of ``arithmetic``, ``elementwise``, ``reduction`` and
-``shaping`` beside this file, where each forward has its backward beside it. Names, arguments and
-results are PyTorch's. The tensors of an operation must have one dtype (TypeError otherwise); Python
-and NumPy numbers take the tensor's.
+Methods of one line, some in ``methods``, stand for the functions of ``arithmetic``,
+``elementwise``, ``reduction`` and ``shaping`` beside this file, where each forward has its backward
+beside it. Names, arguments and results are PyTorch's. The tensors of an operation must have one
+dtype (TypeError otherwise); Python and NumPy numbers take the tensor's.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from fastconv.autograd.engine import Backward, Node
+from fastconv.autograd.methods import Elementwise
 from fastconv.autograd.variable import Variable
 from fastconv.devices import Device
 
 
-class Tensor(Variable):
+class Tensor(Elementwise):
     """An array that may take part in a recorded computation.
 
     ``Tensor(array, requires_grad=False)`` wraps a NumPy array without copying it;
@@ -81,24 +82,6 @@ class Tensor(Variable):
     def argmax(self, dim: int | None = None, keepdim: bool = False) -> Tensor:
         """The int64 index of the first maximum, in the flattened tensor or along ``dim``."""
         return _reduction.argmax(self, dim, keepdim)
-
-    def exp(self) -> Tensor:
-        return _elementwise.exp(self)
-
-    def log(self) -> Tensor:
-        return _elementwise.log(self)
-
-    def sqrt(self) -> Tensor:
-        return _elementwise.sqrt(self)
-
-    def relu(self) -> Tensor:
-        return _elementwise.relu(self)
-
-    def sigmoid(self) -> Tensor:
-        return _elementwise.sigmoid(self)
-
-    def tanh(self) -> Tensor:
-        return _elementwise.tanh(self)
 
     def __add__(self, other: Any) -> Tensor:
         return _arithmetic.add(self, other)
