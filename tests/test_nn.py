@@ -397,7 +397,11 @@ def test_pooling_returns_indices():
         (lambda: nn.Conv2d(1, 1, 3, memory_format="NHWC"), ValueError, "memory_format must be"),
         (lambda: nn.Linear(True, 2), TypeError, "in_features must be an integer, got True"),
         (lambda: nn.MaxPool2d("2"), TypeError, "kernel_size must be an integer"),
-        (lambda: nn.CrossEntropyLoss("max"), ValueError, "reduction must be mean, sum or none"),
+        (
+            lambda: nn.CrossEntropyLoss(reduction="max"),
+            ValueError,
+            "reduction must be mean, sum or none",
+        ),
         (lambda: F.mse_loss(fc.ones(2), fc.ones(3)), ValueError, r"\(2,\) but target .* \(3,\)"),
         (lambda: F.relu(np.ones(2)), TypeError, r"relu: input must be a Tensor, got ndarray"),
         (lambda: F.conv2d(fc.ones(1), None), TypeError, "conv2d: weight must be a Tensor"),

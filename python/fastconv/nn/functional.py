@@ -11,33 +11,71 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastconv import ops, random
-from fastconv.autograd import arithmetic, elementwise, shaping
-from fastconv.autograd.autocast import raised
+from fastconv.autograd import elementwise, shaping
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
+from fastconv.nn.class_losses import cross_entropy, multi_margin_loss, nll_loss
+from fastconv.nn.curves import (
+    elu,
+    gelu,
+    hardtanh,
+    leaky_relu,
+    maxout,
+    relu6,
+    silu,
+    softplus,
+)
 from fastconv.nn.fused import array_of, conv2d, linear
+from fastconv.nn.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    hinge_loss,
+    huber_loss,
+    l1_loss,
+    mse_loss,
+    smooth_l1_loss,
+    zero_one_loss,
+)
 from fastconv.nn.normalize import batch_norm, local_response_norm
+from fastconv.nn.probabilities import log_softmax, softmax
 
 if TYPE_CHECKING:
-    from fastconv.ops.types import MemoryFormat, Reduction
+    from fastconv.ops.types import MemoryFormat
 
 __all__ = [
     "MaxPoolResult",
     "batch_norm",
+    "binary_cross_entropy",
+    "binary_cross_entropy_with_logits",
     "conv2d",
     "cross_entropy",
     "dropout",
     "dropout2d",
+    "elu",
     "flatten",
+    "gelu",
+    "hardtanh",
+    "hinge_loss",
+    "huber_loss",
+    "l1_loss",
+    "leaky_relu",
     "linear",
     "local_response_norm",
     "log_softmax",
     "max_pool2d",
+    "maxout",
     "mse_loss",
+    "multi_margin_loss",
+    "nll_loss",
     "relu",
+    "relu6",
     "sigmoid",
+    "silu",
+    "smooth_l1_loss",
     "softmax",
+    "softplus",
     "tanh",
+    "zero_one_loss",
 ]
 
 
@@ -136,66 +174,6 @@ def dropout2d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
     first = (slice(None), slice(None)) + (slice(1),) * (x.ndim - 2)
     ones = np.ones_like(x[first])
     return input * dropout(Tensor(ones), p)
-
-
-def softmax(input: Tensor, dim: int = -1) -> Tensor:
-    """``exp(x) / sum(exp(x))`` along ``dim``, which PyTorch by default takes as 0 or 1 instead."""
-    input = raised("softmax", input)
-    y = ops.softmax(array_of("softmax", "input", input), dim)
-    if recording(input) is None:
-        return Tensor(y)
-
-    def backward(grad: Any) -> Any:
-        return (ops.softmax_backward(grad, y, dim),)
-
-    return record("softmax", y, (input,), backward, [("output", None)])
-
-
-def log_softmax(input: Tensor, dim: int = -1) -> Tensor:
-    """``x - log(sum(exp(x)))`` along ``dim``, whose default is that of :func:`softmax`."""
-    input = raised("log_softmax", input)
-    y = ops.log_softmax(array_of("log_softmax", "input", input), dim)
-    if recording(input) is None:
-        return Tensor(y)
-
-    def backward(grad: Any) -> Any:
-        return (ops.log_softmax_backward(grad, y, dim),)
-
-    return record("log_softmax", y, (input,), backward, [("output", None)])
-
-
-def cross_entropy(input: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
-    """``-log_softmax(input)[target]`` for input (N, C) and class numbers target (N,).
-
-    reduction: "mean", "sum" or "none" (a loss per row). Softmax and logarithm are one kernel; the
-    gradient at the input is ``(softmax(input) - onehot(target)) * grad``.
-    """
-    input = raised("cross_entropy", input)
-    x = array_of("cross_entropy", "input", input)
-    classes = array_of("cross_entropy", "target", target)
-    loss = ops.cross_entropy(x, classes, reduction=reduction)
-    if recording(input) is None:
-        return Tensor(loss)
-
-    def backward(grad: Any) -> Any:
-        return (ops.cross_entropy_backward(grad, x, classes, reduction=reduction), None)
-
-    kept = [("input", input), ("target", target)]
-    return record("cross_entropy", loss, (input, target), backward, kept)
-
-
-def mse_loss(input: Tensor, target: Tensor, *, reduction: Reduction = "mean") -> Tensor:
-    """``(input - target)**2`` for two tensors of one shape; reduction "mean", "sum" or "none"."""
-    input, target = raised("mse_loss", input), raised("mse_loss", target)
-    x, t = array_of("mse_loss", "input", input), array_of("mse_loss", "target", target)
-    if x.shape != t.shape:
-        raise ValueError(f"mse_loss: input has shape {x.shape} but target has shape {t.shape}")
-    if reduction not in ("mean", "sum", "none"):
-        raise ValueError(f"mse_loss: reduction must be mean, sum or none, got {reduction!r}")
-    squares = arithmetic.pow(arithmetic.sub(input, target), 2)
-    if reduction == "none":
-        return squares
-    return squares.mean() if reduction == "mean" else squares.sum()
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:

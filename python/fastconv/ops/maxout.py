@@ -32,19 +32,19 @@ def maxout(x: ArrayLike, pieces: int, dim: int = 1) -> tuple[Array, Array]:
         ValueError: ``dim`` is out of range, or ``pieces`` does not divide its size.
         TypeError: not an array, another dtype, or arguments that are no integers.
     """
-    x = _array("maxout", "x", x)
-    axis = _axis("maxout", dim, x.shape)
+    given = _array("maxout", "x", x)
+    axis = _axis("maxout", dim, given.shape)
     count = _integer("maxout", "pieces", pieces)
-    if count < 1 or x.shape[axis] % count:
+    if count < 1 or given.shape[axis] % count:
         raise ValueError(
             f"maxout: pieces must divide dimension {axis} of the input, got {count} "
-            f"(input shape {x.shape})"
+            f"(input shape {given.shape})"
         )
-    shape = _resized(x.shape, axis, x.shape[axis] // count)
-    order = _order(x)
-    if x.size == 0:
-        return np.empty_like(x, shape=shape), np.empty_like(x, np.int64, shape=shape)
-    y, indices = max_pool2d(_rows(x, axis, order), (1, count))
+    shape = _resized(given.shape, axis, given.shape[axis] // count)
+    order = _order(given)
+    if given.size == 0:
+        return np.empty_like(given, shape=shape), np.empty_like(given, np.int64, shape=shape)
+    y, indices = max_pool2d(_rows(given, axis, order), (1, count))
     return _unrolled(y, shape, order), _unrolled(indices, shape, order)
 
 
@@ -66,27 +66,25 @@ def maxout_backward(
         ValueError: shapes do not fit, or an index is outside the dimension.
         TypeError: not arrays, or another dtype.
     """
-    grad = _array("maxout_backward", "grad", grad)
-    indices = _array("maxout_backward", "indices", indices)
+    g = _array("maxout_backward", "grad", grad)
+    places = _array("maxout_backward", "indices", indices)
     shape = tuple(input_shape)
     axis = _axis("maxout_backward", dim, shape)
-    groups = grad.shape[axis] if grad.ndim == len(shape) else 0
+    groups = g.shape[axis] if g.ndim == len(shape) else 0
     divided = shape[axis] % groups == 0 if groups else shape[axis] == 0
-    if _resized(shape, axis, groups) != grad.shape or not divided:
+    if _resized(shape, axis, groups) != g.shape or not divided:
         raise ValueError(
-            f"maxout_backward: grad has shape {grad.shape}, expected {shape} with dimension "
+            f"maxout_backward: grad has shape {g.shape}, expected {shape} with dimension "
             f"{axis} divided"
         )
-    if indices.shape != grad.shape:
-        raise ValueError(
-            f"maxout_backward: indices has shape {indices.shape}, expected {grad.shape}"
-        )
-    if grad.size == 0:
-        return np.zeros_like(grad, shape=shape)
-    order = _order(grad)
-    rows = _rows(grad, axis, order)
+    if places.shape != g.shape:
+        raise ValueError(f"maxout_backward: indices has shape {places.shape}, expected {g.shape}")
+    if g.size == 0:
+        return np.zeros_like(g, shape=shape)
+    order = _order(g)
+    rows = _rows(g, axis, order)
     whole = (*rows.shape[:3], shape[axis])
-    dx = max_pool2d_backward(rows, _rows(indices, axis, order), whole, (1, shape[axis] // groups))
+    dx = max_pool2d_backward(rows, _rows(places, axis, order), whole, (1, shape[axis] // groups))
     return _unrolled(dx, shape, order)
 
 
