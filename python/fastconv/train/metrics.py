@@ -1,4 +1,4 @@
-"""How good a classifier's outputs are."""
+"""How good a classifier's outputs are, computed on the host wherever they lie."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastconv.autograd.engine import no_grad
+from fastconv.devices import is_array, to_host
 from fastconv.files import array_of
 from fastconv.nn import Module
 from fastconv.train.trainer import Callback, Trainer
@@ -40,12 +41,12 @@ def top_k_accuracy(output: Any, target: Any, k: int = 5) -> float:
         return 0.0
     _check_labels("top_k_accuracy", "target", target, output.shape[1])
     own = np.take_along_axis(output, target[:, None], 1)
-    before = np.arange(output.shape[1], like=output) < target[:, None]
+    before = np.arange(output.shape[1]) < target[:, None]
     ahead = ~(output <= own) | ((output == own) & before)
     return float((ahead.sum(1) < k).mean())
 
 
-def confusion_matrix(output: Any, target: Any, num_classes: int | None = None) -> Any:
+def confusion_matrix(output: Any, target: Any, num_classes: int | None = None) -> np.ndarray:
     """int64 (C, C): how many samples of the row's class were taken for the column's.
 
     output and target as for `accuracy`. num_classes: C where output holds labels; without it the
@@ -63,17 +64,20 @@ def confusion_matrix(output: Any, target: Any, num_classes: int | None = None) -
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
-def _checked(name: str, output: Any, target: Any) -> tuple[Any, Any]:
+def _checked(name: str, output: Any, target: Any) -> tuple[np.ndarray, np.ndarray]:
     """Both as arrays. Raises ValueError where shapes do not fit."""
-    output, target = (
-        v if hasattr(v, "ndim") else np.asarray(v) for v in map(array_of, (output, target))
-    )
+    output, target = _on_host(output), _on_host(target)
     if output.ndim not in (1, 2) or target.shape != output.shape[:1]:
         raise ValueError(
             f"{name}: expected output (N, C) or (N,) and target (N,), got {output.shape} and "
             f"{target.shape}"
         )
     return output, target
+
+
+def _on_host(value: Any) -> np.ndarray:
+    array = array_of(value)
+    return to_host(array) if is_array(array) else np.asarray(array)
 
 
 def _check_labels(name: str, which: str, labels: Any, classes: int) -> None:
@@ -84,14 +88,14 @@ def _check_labels(name: str, which: str, labels: Any, classes: int) -> None:
         )
 
 
-def outputs(model: Module, loader: Iterable[Any]) -> tuple[Any, Any]:
-    """(outputs, targets) of all batches as two arrays, in evaluation mode, without gradients.
+def outputs(model: Module, loader: Iterable[Any]) -> tuple[np.ndarray, np.ndarray]:
+    """(outputs, targets) of all batches as NumPy arrays, in evaluation mode, without gradients.
 
     Raises ValueError for a loader of no batches.
     """
     model.eval()
     with no_grad():
-        pairs = [(model(inputs).data, target.data) for inputs, target in loader]
+        pairs = [(to_host(model(inputs).data), to_host(target.data)) for inputs, target in loader]
     if not pairs:
         raise ValueError("outputs: the loader has no batches")
     first, second = zip(*pairs, strict=True)
