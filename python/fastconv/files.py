@@ -22,6 +22,7 @@ from fastconv.devices import to_host
 
 if TYPE_CHECKING:
     from fastconv.nn import Module
+    from fastconv.nn.module import LoadResult
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -171,14 +172,15 @@ def save_weights(model: Module, file: PathLike) -> None:
     save_safetensors(file, state, {"format": "np"})
 
 
-def load_weights(model: Module, file: PathLike, strict: bool = True) -> None:
+def load_weights(model: Module, file: PathLike, strict: bool = True) -> LoadResult:
     """Load safetensors weights, also PyTorch's, into `model`.
 
+    With ``strict=False`` only names that both have are loaded, and the result lists the others.
     Raises FileFormatError when the file is broken and what `model.load_state_dict` raises when
     its names or shapes are not the model's.
     """
     arrays, _ = load_safetensors(file)
-    model.load_state_dict(arrays, strict=strict)
+    return model.load_state_dict(arrays, strict=strict)
 
 
 def array_of(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ from fastconv.autograd.creation import zeros
 from fastconv.autograd.engine import no_grad
 from fastconv.autograd.tensor import Tensor
 from fastconv.devices import CPU
-from fastconv.nn import Module
+from fastconv.nn import Module, Parameter
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Summary:
 
     rows: tuple[Row, ...]
     parameters: int
+
+    @property
+    def units(self) -> int:
+        """The outputs of all layers that have parameters, for one sample."""
+        return sum(math.prod(row.output_shape) for row in self.rows if row.parameters)
 
     def __str__(self) -> str:
         cells = [("layer", "kind", "output shape", "parameters")]
@@ -52,15 +58,16 @@ def summary(model: Module, input_shape: Sequence[int], **kwargs: Any) -> Summary
 
     `input_shape` is a sample's, (C, H, W); the sample has the parameters' type and device, float32
     on the CPU where there are none, and `kwargs` go to the model with it. Layers are the modules
-    without modules in them; one that runs twice has two rows, its parameters in the first. Raises
-    what the forward pass raises when the shape does not fit.
+    without modules in them, and those with parameters of their own; one that runs twice has two
+    rows, its parameters in the first. Raises what the forward pass raises when the shape does not
+    fit.
     """
     rows: list[Row] = []
     seen: set[int] = set()
     training = [(module, module.training) for module in model.modules()]
     like = next(model.parameters(), None)
     dtype, device = (np.float32, CPU) if like is None else (like.dtype, like.device)
-    layers = [(n, m) for n, m in model.named_modules() if not any(True for _ in m.children())]
+    layers = [(name, module) for name, module in model.named_modules() if _is_layer(module)]
     hooks = [m.register_forward_hook(_recorder(n, rows, seen)) for n, m in layers]
     model.eval()
     try:
@@ -81,9 +88,15 @@ def _recorder(name: str, rows: list[Row], seen: set[int]) -> Callable[..., None]
         new = [p for p in module.parameters() if id(p) not in seen]
         seen.update(map(id, new))
         kind, count = type(module).__name__, sum(map(_size, new))
-        rows.append(Row(name or kind, kind, tuple(output.shape[1:]), count))
+        result = output[0] if isinstance(output, tuple) else output
+        rows.append(Row(name or kind, kind, tuple(result.shape[1:]), count))
 
     return record
+
+
+def _is_layer(module: Module) -> bool:
+    own = any(isinstance(value, Parameter) for value in vars(module).values())
+    return own or not any(True for _ in module.children())
 
 
 def _size(parameter: Tensor) -> int:

@@ -7,7 +7,9 @@ layers, Kaiming (He et al., 2015) through ReLU.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,22 @@ from fastconv.autograd.tensor import Tensor
 from fastconv.autograd.variable import FLOATING
 from fastconv.devices import is_array, to_device
 from fastconv.random import generator
+
+_skipping: ContextVar[bool] = ContextVar("fastconv.init.skip", default=False)
+
+
+@contextmanager
+def skip() -> Iterator[None]:
+    """Within it nothing is drawn: parameters hold what their memory held.
+
+    For a network whose weights are loaded next, or that is only counted: memory that is never
+    written takes no room.
+    """
+    token = _skipping.set(True)
+    try:
+        yield
+    finally:
+        _skipping.reset(token)
 
 
 def fans(tensor: Tensor) -> tuple[int, int]:
@@ -57,6 +75,8 @@ def _draw(
     """``drawer``'s numbers times ``scale`` plus ``offset``, those of 16 bits drawn in float32."""
     if tensor.dtype not in FLOATING:
         raise TypeError(f"{operation}: expected a float32 or float64 tensor, got {tensor.dtype}")
+    if _skipping.get():
+        return tensor
     dtype = np.dtype(np.float64 if tensor.dtype == np.float64 else np.float32)
     values = drawer(tensor.shape, dtype) * dtype.type(scale) + dtype.type(offset)
     return _write(tensor, np.asarray(values).astype(tensor.dtype, copy=False))

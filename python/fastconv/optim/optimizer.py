@@ -74,7 +74,8 @@ class Optimizer:
         raise NotImplementedError
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update all parameters that have a gradient; returns what ``closure`` returns.
+        """Update all parameters that have a gradient and are not frozen; returns what ``closure``
+        returns.
 
         closure: computes the loss and its gradients anew, before the update.
         """
@@ -92,10 +93,10 @@ class Optimizer:
         return loss
 
     def _batches(self, group: dict[str, Any]) -> Iterable[Batch]:
-        """The group's parameters that have gradients."""
+        """The group's parameters that have gradients and are not frozen."""
         batches: dict[tuple, Batch] = {}
         for tensor in group["params"]:
-            if tensor._grad is None:
+            if tensor._grad is None or not tensor._requires_grad:
                 continue
             array, state = tensor._data, self.state.get(tensor)
             done = state.get("step", 1) if state else 0
