@@ -154,3 +154,12 @@ def test_gradients_by_finite_differences(backend, name):
 def test_relu_of_integers_is_exact(backend):
     x = exact_integers((1031,), 4)
     assert_exact(backend.ops.relu(x), np.maximum(x, 0), np.float32)
+
+
+def test_relu_past_the_caches_keeps_nan_infinity_and_minus_zero(cpu):
+    x = np.tile(normal((8191,), 1), 1100)
+    x[:5] = x[-5:] = [np.nan, np.inf, -np.inf, -0.0, 0.0]
+    y = cpu.ops.relu(x)
+    assert_exact(y, reference.relu(x), np.float32)
+    assert np.signbit(y[3])
+    assert np.signbit(y[-2])
