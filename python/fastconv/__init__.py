@@ -11,6 +11,7 @@ from fastconv.autograd.autocast import autocast
 from fastconv.autograd.checkpoint import checkpoint
 from fastconv.autograd.creation import arange, ones, randn, tensor, zeros
 from fastconv.autograd.engine import enable_grad, is_grad_enabled, no_grad
+from fastconv.autograd.joining import chunk, split, stack
 from fastconv.autograd.shaping import cat
 from fastconv.autograd.tensor import Tensor
 from fastconv.config import (
@@ -39,6 +40,7 @@ __all__ = [
     "autocast",
     "cat",
     "checkpoint",
+    "chunk",
     "data",
     "device",
     "enable_grad",
@@ -60,6 +62,8 @@ __all__ = [
     "set_flush_denormal",
     "set_num_threads",
     "show_config",
+    "split",
+    "stack",
     "tensor",
     "testing",
     "threads",

@@ -15,12 +15,14 @@ from fastconv.nn.activation import (
     Softplus,
     Tanh,
 )
+from fastconv.nn.attention import MultiheadAttention
 from fastconv.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from fastconv.nn.container import Sequential, chain
 from fastconv.nn.conv import Conv2d
-from fastconv.nn.dropout import Dropout, Dropout2d
-from fastconv.nn.flatten import Flatten
+from fastconv.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
+from fastconv.nn.flatten import Flatten, Identity, Unflatten
 from fastconv.nn.linear import Linear
+from fastconv.nn.lists import ModuleDict, ModuleList, ParameterList
 from fastconv.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -49,11 +51,14 @@ __all__ = [
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
+    "Dropout1d",
     "Dropout2d",
+    "Dropout3d",
     "Flatten",
     "Hardtanh",
     "HingeLoss",
     "HuberLoss",
+    "Identity",
     "L1Loss",
     "LeakyReLU",
     "Linear",
@@ -62,9 +67,13 @@ __all__ = [
     "MaxPool2d",
     "Maxout",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "MultiMarginLoss",
+    "MultiheadAttention",
     "NLLLoss",
     "Parameter",
+    "ParameterList",
     "ReLU",
     "ReLU6",
     "Sequential",
@@ -74,6 +83,7 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "Unflatten",
     "ZeroOneLoss",
     "chain",
     "functional",

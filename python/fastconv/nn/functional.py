@@ -6,11 +6,9 @@ What a closure keeps is named where it is recorded; gradients nobody asked for a
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from fastconv import ops, random
+from fastconv import ops
 from fastconv.autograd import elementwise, shaping
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
@@ -25,6 +23,8 @@ from fastconv.nn.curves import (
     silu,
     softplus,
 )
+from fastconv.nn.dot_product import scaled_dot_product_attention
+from fastconv.nn.drop import dropout, dropout1d, dropout2d, dropout3d
 from fastconv.nn.fused import array_of, conv2d, linear
 from fastconv.nn.losses import (
     binary_cross_entropy,
@@ -39,9 +39,6 @@ from fastconv.nn.losses import (
 from fastconv.nn.normalize import batch_norm, local_response_norm
 from fastconv.nn.probabilities import log_softmax, softmax
 
-if TYPE_CHECKING:
-    from fastconv.ops.types import MemoryFormat
-
 __all__ = [
     "MaxPoolResult",
     "batch_norm",
@@ -50,7 +47,9 @@ __all__ = [
     "conv2d",
     "cross_entropy",
     "dropout",
+    "dropout1d",
     "dropout2d",
+    "dropout3d",
     "elu",
     "flatten",
     "gelu",
@@ -69,6 +68,7 @@ __all__ = [
     "nll_loss",
     "relu",
     "relu6",
+    "scaled_dot_product_attention",
     "sigmoid",
     "silu",
     "smooth_l1_loss",
@@ -132,48 +132,6 @@ def tanh(input: Tensor) -> Tensor:
     """The hyperbolic tangent."""
     array_of("tanh", "input", input)
     return elementwise.tanh(input)
-
-
-def check_probability(operation: str, p: float) -> None:
-    """ValueError unless 0 <= p <= 1."""
-    if not 0 <= p <= 1:
-        raise ValueError(f"{operation}: p must be in [0, 1], got {p}")
-
-
-def dropout(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """In training each element is 0 with probability ``p``, the others are divided by 1 - p.
-
-    Draws 64 bits from fastconv's generator: a seed repeats it on every device.
-    """
-    x = array_of("dropout", "input", input)
-    check_probability("dropout", p)
-    if not training or p == 0:
-        return input
-    if p == 1:
-        return input * 0.0
-    key = int(random.generator().integers(2**64, dtype=np.uint64))
-    y = ops.dropout(x, p, key)
-    if recording(input) is None:
-        return Tensor(y)
-    lies: MemoryFormat = "contiguous" if y.flags.c_contiguous else "channels_last"
-
-    def backward(grad: Any) -> Any:
-        return (ops.dropout(grad, p, key, memory_format=lies),)
-
-    return record("dropout", y, (input,), backward)
-
-
-def dropout2d(input: Tensor, p: float = 0.5, training: bool = True) -> Tensor:
-    """:func:`dropout` of whole channels: input (N, C, ...)."""
-    x = array_of("dropout2d", "input", input)
-    check_probability("dropout2d", p)
-    if x.ndim < 2:
-        raise ValueError(f"dropout2d: input has shape {x.shape}, expected (N, C, ...)")
-    if not training or p == 0:
-        return input
-    first = (slice(None), slice(None)) + (slice(1),) * (x.ndim - 2)
-    ones = np.ones_like(x[first])
-    return input * dropout(Tensor(ones), p)
 
 
 def flatten(input: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
