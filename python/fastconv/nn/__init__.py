@@ -18,11 +18,12 @@ from fastconv.nn.activation import (
 from fastconv.nn.attention import MultiheadAttention
 from fastconv.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from fastconv.nn.container import Sequential, chain
-from fastconv.nn.conv import Conv2d
+from fastconv.nn.conv import Conv1d, Conv2d
 from fastconv.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from fastconv.nn.flatten import Flatten, Identity, Unflatten
 from fastconv.nn.linear import Linear
 from fastconv.nn.lists import ModuleDict, ModuleList, ParameterList
+from fastconv.nn.local import LocallyConnected1d, LocallyConnected2d
 from fastconv.nn.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -48,6 +49,7 @@ __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",
     "BatchNorm3d",
+    "Conv1d",
     "Conv2d",
     "CrossEntropyLoss",
     "Dropout",
@@ -63,6 +65,8 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
+    "LocallyConnected1d",
+    "LocallyConnected2d",
     "MSELoss",
     "MaxPool2d",
     "Maxout",

@@ -19,26 +19,36 @@ def integer(layer: str, name: str, value: Any, minimum: int = 1) -> int:
     return number
 
 
+_TUPLES = {1: "a tuple of one", 2: "a pair", 3: "a triple"}
+
+
+def sizes(layer: str, name: str, value: Any, count: int, minimum: int = 1) -> tuple[int, ...]:
+    """An integer for all ``count`` dimensions, or one for each, the outermost first."""
+    if isinstance(value, (tuple, list)):
+        if len(value) != count:
+            raise ValueError(
+                f"{layer}: {name} must be an integer or {_TUPLES[count]}, got {value!r}"
+            )
+        return tuple(integer(layer, name, number, minimum) for number in value)
+    return (integer(layer, name, value, minimum),) * count
+
+
 def pair(layer: str, name: str, value: Any, minimum: int = 1) -> tuple[int, int]:
     """An integer for both directions, or one for each (height, width)."""
-    if isinstance(value, (tuple, list)):
-        if len(value) != 2:
-            raise ValueError(f"{layer}: {name} must be an integer or a pair, got {value!r}")
-        return integer(layer, name, value[0], minimum), integer(layer, name, value[1], minimum)
-    number = integer(layer, name, value, minimum)
-    return number, number
+    first, second = sizes(layer, name, value, 2, minimum)
+    return first, second
 
 
-def padding(layer: str, value: Any) -> Any:
-    """An integer, a pair, ((top, bottom), (left, right)), "same" or "valid"."""
+def padding(layer: str, value: Any, count: int = 2) -> Any:
+    """An integer, one for each dimension, (before, after) for each, "same" or "valid"."""
     if isinstance(value, str):
         if value not in ("same", "valid"):
             raise ValueError(f'{layer}: padding must be "same", "valid" or numbers, got {value!r}')
         return value
     if isinstance(value, (tuple, list)) and any(isinstance(side, (tuple, list)) for side in value):
-        if len(value) != 2 or not all(isinstance(side, (tuple, list)) for side in value):
-            raise ValueError(
-                f"{layer}: padding must be ((top, bottom), (left, right)), got {value!r}"
-            )
-        return pair(layer, "padding", value[0], 0), pair(layer, "padding", value[1], 0)
-    return pair(layer, "padding", value, 0)
+        if len(value) != count or not all(isinstance(side, (tuple, list)) for side in value):
+            names = ("(front, back)", "(top, bottom)", "(left, right)")[3 - count :]
+            expected = ", ".join(names) + ("," if count == 1 else "")
+            raise ValueError(f"{layer}: padding must be ({expected}), got {value!r}")
+        return tuple(pair(layer, "padding", side, 0) for side in value)
+    return sizes(layer, "padding", value, count, 0)

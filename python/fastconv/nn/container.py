@@ -10,7 +10,7 @@ from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn.activation import ReLU, Sigmoid, Tanh
 from fastconv.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
-from fastconv.nn.conv import Conv2d
+from fastconv.nn.conv import Conv1d, Conv2d
 from fastconv.nn.linear import Linear
 from fastconv.nn.module import Module
 from fastconv.nn.pooling import MaxPool2d
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fastconv.ops.types import Activation
 
-_COMPUTING = (Conv2d, Linear)
+_COMPUTING = (Conv1d, Conv2d, Linear)
 _NORMALISING = (BatchNorm1d, BatchNorm2d, BatchNorm3d)  # which compute ReLU alone
 _ACTIVATIONS: dict[type[Module], Activation] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"}
 
@@ -28,9 +28,9 @@ _ACTIVATIONS: dict[type[Module], Activation] = {ReLU: "relu", Sigmoid: "sigmoid"
 class Sequential(Module):
     """Layers one after another: ``Sequential(a, b)`` or ``Sequential({"first": a, "second": b})``.
 
-    A Conv2d or Linear followed by ReLU, Sigmoid or Tanh is one kernel call with the same result;
-    after Conv2d and ReLU a MaxPool2d joins them, and only its result is kept for the gradients.
-    A batch normalisation followed by ReLU is one, too; in evaluation without gradients a
+    A convolution or Linear followed by ReLU, Sigmoid or Tanh is one kernel call with the result
+    unchanged; after Conv2d and ReLU a MaxPool2d joins them, and only its result is kept for the
+    gradients. A batch normalisation followed by ReLU is one, too; in evaluation without gradients a
     BatchNorm2d becomes part of the weights of the Conv2d before it, anew in each call, where these
     are fewer than the numbers of the map: the result then differs in the last digits.
     """

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from fastconv import ops
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
 from fastconv.nn import init
-from fastconv.nn.arguments import integer, pair
+from fastconv.nn.arguments import integer, sizes
 from fastconv.nn.arguments import padding as padding_of
 from fastconv.nn.fused import conv2d_relu_max_pool2d
 from fastconv.nn.module import MEMORY_FORMATS, Module, Parameter
@@ -19,17 +17,10 @@ if TYPE_CHECKING:
     from fastconv.ops.types import Activation, MemoryFormat
 
 
-class Conv2d(Module):
-    """2-D cross-correlation of (N, in_channels, H, W) to (N, out_channels, H', W').
+class Convolution(Module):
+    """What the convolution layers have in common."""
 
-    H' = floor((H + 2*padding - dilation*(kernel_size - 1) - 1) / stride) + 1, the same for W'.
-
-    kernel_size, stride, dilation: an integer or (height, width). padding: an integer, a pair,
-    ((top, bottom), (left, right)), "same" (stride 1) or "valid". groups divides both channel
-    counts. memory_format: how the result lies, "channels_last" or "contiguous"; None: as the
-    input lies. weight (out_channels, in_channels/groups, kh, kw) and bias (out_channels,) start
-    as U(+-1/sqrt(fan_in)).
-    """
+    dimensions: int
 
     def __init__(
         self,
@@ -44,19 +35,26 @@ class Conv2d(Module):
         *,
         memory_format: MemoryFormat | None = None,
     ) -> None:
-        self.in_channels = integer("Conv2d", "in_channels", in_channels)
-        self.out_channels = integer("Conv2d", "out_channels", out_channels)
-        self.kernel_size = pair("Conv2d", "kernel_size", kernel_size)
-        self.stride = pair("Conv2d", "stride", stride)
-        self.padding = padding_of("Conv2d", padding)
-        self.dilation = pair("Conv2d", "dilation", dilation)
-        self.groups = integer("Conv2d", "groups", groups)
+        self.in_channels = integer(self._kind, "in_channels", in_channels)
+        self.out_channels = integer(self._kind, "out_channels", out_channels)
+        self.kernel_size = self._sizes("kernel_size", kernel_size)
+        self.stride = self._sizes("stride", stride)
+        self.padding = padding_of(self._kind, padding, self.dimensions)
+        self.dilation = self._sizes("dilation", dilation)
+        self.groups = integer(self._kind, "groups", groups)
         self.memory_format = memory_format
         self._check()
         shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
-        self.weight = Parameter(np.empty(shape, np.float32))
-        self.bias = Parameter(np.empty(self.out_channels, np.float32)) if bias else None
+        self.weight = Parameter(init.empty(shape))
+        self.bias = Parameter(init.empty((self.out_channels,))) if bias else None
         self.reset_parameters()
+
+    @property
+    def _kind(self) -> str:
+        return f"Conv{self.dimensions}d"
+
+    def _sizes(self, name: str, value: Any, minimum: int = 1) -> tuple[int, ...]:
+        return sizes(self._kind, name, value, self.dimensions, minimum)
 
     def _check(self) -> None:
         """Raise ValueError for arguments that do not fit each other."""
@@ -64,22 +62,73 @@ class Conv2d(Module):
             channels = getattr(self, name)
             if channels % self.groups:
                 raise ValueError(
-                    f"Conv2d: {name} ({channels}) must be divisible by groups ({self.groups})"
+                    f"{self._kind}: {name} ({channels}) must be divisible by groups ({self.groups})"
                 )
-        if self.padding == "same" and self.stride != (1, 1):
-            raise ValueError(f'Conv2d: padding="same" needs stride 1, got {self.stride}')
+        if self.padding == "same" and any(stride != 1 for stride in self.stride):
+            raise ValueError(f'{self._kind}: padding="same" needs stride 1, got {self.stride}')
         if self.memory_format not in (None, *MEMORY_FORMATS):
             raise ValueError(
-                f"Conv2d: memory_format must be None or one of {MEMORY_FORMATS}, "
+                f"{self._kind}: memory_format must be None or one of {MEMORY_FORMATS}, "
                 f"got {self.memory_format!r}"
             )
 
     def reset_parameters(self) -> None:
         """Draw weight and bias from U(+-1/sqrt(fan_in))."""
-        bound = 1 / math.sqrt(init.fans(self.weight)[0])
-        init.uniform_(self.weight, -bound, bound)
-        if self.bias is not None:
-            init.uniform_(self.bias, -bound, bound)
+        init.uniform_fan_in_(self.weight, self.bias)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the result for an input of this shape."""
+        window = (self.stride, self.padding, self.dilation, self.groups)
+        operation = f"conv{self.dimensions}d"
+        problem = ops.conv_problem(input_shape, self.weight.shape, *window, operation=operation)
+        return problem.output_shape
+
+    def extra_repr(self) -> str:
+        ones, zeros = (1,) * self.dimensions, (0,) * self.dimensions
+        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
+        text += f", stride={self.stride}"
+        if self.padding != zeros:
+            text += f", padding={self.padding}"
+        if self.dilation != ones:
+            text += f", dilation={self.dilation}"
+        if self.groups != 1:
+            text += f", groups={self.groups}"
+        if self.bias is None:
+            text += ", bias=False"
+        if self.memory_format is not None:
+            text += f", memory_format={self.memory_format}"
+        return text
+
+
+class Conv1d(Convolution):
+    """1-D cross-correlation of (N, in_channels, W) to (N, out_channels, W'); as :class:`Conv2d`.
+
+    padding: an integer, ((before, after),), "same" (stride 1) or "valid". weight (out_channels,
+    in_channels/groups, kernel_size).
+    """
+
+    dimensions = 1
+
+    def forward(self, input: Tensor, activation: Activation | None = None) -> Tensor:
+        """The convolution; ``activation`` is computed in the same kernel."""
+        window = (self.stride, self.padding, self.dilation, self.groups)
+        formats: Any = {"activation": activation, "memory_format": self.memory_format}
+        return F.conv1d(input, self.weight, self.bias, *window, **formats)
+
+
+class Conv2d(Convolution):
+    """2-D cross-correlation of (N, in_channels, H, W) to (N, out_channels, H', W').
+
+    H' = floor((H + 2*padding - dilation*(kernel_size - 1) - 1) / stride) + 1, the same for W'.
+
+    kernel_size, stride, dilation: an integer or (height, width). padding: an integer, a pair,
+    ((top, bottom), (left, right)), "same" (stride 1) or "valid". groups divides both channel
+    counts. memory_format: how the result lies, "channels_last" or "contiguous"; None: as the
+    input lies. weight (out_channels, in_channels/groups, kh, kw) and bias (out_channels,) start
+    as U(+-1/sqrt(fan_in)).
+    """
+
+    dimensions = 2
 
     def forward(
         self,
@@ -95,34 +144,8 @@ class Conv2d(Module):
         this layer's own.
         """
         weight, bias = normalised or (self.weight, self.bias)
+        window = (self.stride, self.padding, self.dilation, self.groups)
         if pooling is not None:
-            convolution = (self.stride, self.padding, self.dilation, self.groups)
-            return conv2d_relu_max_pool2d(
-                input, weight, bias, convolution, pooling, self.memory_format
-            )
-        return F.conv2d(
-            input,
-            weight,
-            bias,
-            self.stride,
-            self.padding,
-            self.dilation,
-            self.groups,
-            activation=activation,
-            memory_format=self.memory_format,
-        )
-
-    def extra_repr(self) -> str:
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}"
-        text += f", stride={self.stride}"
-        if self.padding != (0, 0):
-            text += f", padding={self.padding}"
-        if self.dilation != (1, 1):
-            text += f", dilation={self.dilation}"
-        if self.groups != 1:
-            text += f", groups={self.groups}"
-        if self.bias is None:
-            text += ", bias=False"
-        if self.memory_format is not None:
-            text += f", memory_format={self.memory_format}"
-        return text
+            return conv2d_relu_max_pool2d(input, weight, bias, window, pooling, self.memory_format)
+        formats: Any = {"activation": activation, "memory_format": self.memory_format}
+        return F.conv2d(input, weight, bias, *window, **formats)

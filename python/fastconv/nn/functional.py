@@ -13,6 +13,7 @@ from fastconv.autograd import elementwise, shaping
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.nn.class_losses import cross_entropy, multi_margin_loss, nll_loss
+from fastconv.nn.convolution import conv1d
 from fastconv.nn.curves import (
     elu,
     gelu,
@@ -38,12 +39,14 @@ from fastconv.nn.losses import (
 )
 from fastconv.nn.normalize import batch_norm, local_response_norm
 from fastconv.nn.probabilities import log_softmax, softmax
+from fastconv.nn.windows import locally_connected1d, locally_connected2d
 
 __all__ = [
     "MaxPoolResult",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
+    "conv1d",
     "conv2d",
     "cross_entropy",
     "dropout",
@@ -60,6 +63,8 @@ __all__ = [
     "leaky_relu",
     "linear",
     "local_response_norm",
+    "locally_connected1d",
+    "locally_connected2d",
     "log_softmax",
     "max_pool2d",
     "maxout",

@@ -16,7 +16,7 @@ from fastconv.config import algorithm, chosen_algorithm
 if TYPE_CHECKING:
     from fastconv.ops.types import Activation, MemoryFormat
 
-_ACTIVATION_BACKWARD = {
+ACTIVATION_BACKWARD = {
     "relu": ops.relu_backward,
     "sigmoid": ops.sigmoid_backward,
     "tanh": ops.tanh_backward,
@@ -32,7 +32,7 @@ def array_of(operation: str, name: str, x: Any) -> Any:
     )
 
 
-def _arrays(operation: str, input: Any, weight: Any, bias: Any) -> tuple[Any, Any, Any]:
+def arrays_of(operation: str, input: Any, weight: Any, bias: Any) -> tuple[Any, Any, Any]:
     if not (isinstance(input, Tensor) and isinstance(weight, Tensor)):
         array_of(operation, "input", input)
         array_of(operation, "weight", weight)
@@ -40,7 +40,7 @@ def _arrays(operation: str, input: Any, weight: Any, bias: Any) -> tuple[Any, An
     return input._data, weight._data, b
 
 
-def _keep(
+def kept_for(
     needs: tuple[bool, ...], activation: Activation | None, input: Tensor, weight: Tensor, y: Any
 ) -> tuple[Any, Any, Any, list[tuple[str, Any]]]:
     """The weight for the gradient of the input, the input for that of the weight, the output for
@@ -59,7 +59,7 @@ def _keep(
     return w, x, y, kept
 
 
-def _sum(grad: Any, axes: tuple[int, ...]) -> Any:
+def sum_over(grad: Any, axes: tuple[int, ...]) -> Any:
     """A bias's gradient where the weight has none: float32 is too short for a running sum."""
     return np.sum(grad, axis=axes, dtype=np.float64).astype(grad.dtype)
 
@@ -76,7 +76,7 @@ def _conv_gradients(problem: Any, needs: tuple[bool, ...], kept_w: Any, kept_x: 
             if needs[1]:
                 dw, db = ops.conv_backward_weight(problem, grad, kept_x, bias=needs[2])
             elif needs[2]:
-                db = _sum(grad, (0, 2, 3))
+                db = sum_over(grad, (0, *range(2, grad.ndim)))
         return dx, dw, db
 
     return gradients
@@ -100,22 +100,36 @@ def conv2d(
     memory_format: how the result lies, "contiguous" or "channels_last"; None: as the input.
     Its backward pass keeps to the algorithm set in this call (``with algorithm(...)``).
     """
-    input, weight, bias = lowered("conv2d", input, weight, bias)
-    x, w, b = _arrays("conv2d", input, weight, bias)
-    problem = ops.conv_problem(x.shape, w.shape, stride, padding, dilation, groups)
+    window = (stride, padding, dilation, groups)
+    return convolution("conv2d", input, weight, bias, window, activation, memory_format)
+
+
+def convolution(
+    operation: str,
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    window: tuple[Any, Any, Any, int],
+    activation: Activation | None,
+    memory_format: MemoryFormat | None,
+) -> Tensor:
+    """:func:`conv2d` of as many dimensions as ``operation`` says."""
+    input, weight, bias = lowered(operation, input, weight, bias)
+    x, w, b = arrays_of(operation, input, weight, bias)
+    problem = ops.conv_problem(x.shape, w.shape, *window, operation=operation)
     y = ops.conv_forward(problem, x, w, b, activation=activation, memory_format=memory_format)
     needs = recording(input, weight, bias)
     if needs is None:
         return Tensor(y)
-    kept_w, kept_x, kept_y, kept = _keep(needs, activation, input, weight, y)
+    kept_w, kept_x, kept_y, kept = kept_for(needs, activation, input, weight, y)
     gradients = _conv_gradients(problem, needs, kept_w, kept_x)
 
     def backward(grad: Any) -> Any:
         if activation is not None:
-            grad = _ACTIVATION_BACKWARD[activation](grad, kept_y)
+            grad = ACTIVATION_BACKWARD[activation](grad, kept_y)
         return gradients(grad)
 
-    return record("conv2d", y, (input, weight, bias), backward, kept)
+    return record(operation, y, (input, weight, bias), backward, kept)
 
 
 def conv2d_relu_max_pool2d(
@@ -133,7 +147,7 @@ def conv2d_relu_max_pool2d(
     the gradient of all windows that chose it, and so it may do before they are added up.
     """
     input, weight, bias = lowered("conv2d", input, weight, bias)
-    x, w, b = _arrays("conv2d", input, weight, bias)
+    x, w, b = arrays_of("conv2d", input, weight, bias)
     needs = recording(input, weight, bias)
     if needs is None:
         return Tensor(
@@ -144,7 +158,7 @@ def conv2d_relu_max_pool2d(
     problem = ops.conv_problem(x.shape, w.shape, *convolution)
     y = ops.conv_forward(problem, x, w, b, activation="relu", memory_format=memory_format)
     (pooled, indices), shape = ops.max_pool2d(y, *pooling), y.shape
-    kept_w, kept_x, _, kept = _keep(needs, None, input, weight, None)
+    kept_w, kept_x, _, kept = kept_for(needs, None, input, weight, None)
     mask = ops.relu(pooled)  # a copy: the result is the caller's, who may change it
     gradients = _conv_gradients(problem, needs, kept_w, kept_x)
 
@@ -167,23 +181,23 @@ def linear(
     activation: None, "relu", "sigmoid" or "tanh", applied to the result in the same kernel.
     """
     input, weight, bias = lowered("linear", input, weight, bias)
-    x, w, b = _arrays("linear", input, weight, bias)
+    x, w, b = arrays_of("linear", input, weight, bias)
     y = ops.linear(x, w, b, activation=activation)
     needs = recording(input, weight, bias)
     if needs is None:
         return Tensor(y)
-    kept_w, kept_x, kept_y, kept = _keep(needs, activation, input, weight, y)
+    kept_w, kept_x, kept_y, kept = kept_for(needs, activation, input, weight, y)
 
     def backward(grad: Any) -> Any:
         dx = dw = db = None
         if activation is not None:
-            grad = _ACTIVATION_BACKWARD[activation](grad, kept_y)
+            grad = ACTIVATION_BACKWARD[activation](grad, kept_y)
         if needs[0]:
             dx = ops.linear_backward_input(grad, kept_w)
         if needs[1]:
             dw, db = ops.linear_backward_weight(grad, kept_x, bias=needs[2])
         elif needs[2]:
-            db = _sum(grad, tuple(range(grad.ndim - 1)))
+            db = sum_over(grad, tuple(range(grad.ndim - 1)))
         return dx, dw, db
 
     return record("linear", y, (input, weight, bias), backward, kept)

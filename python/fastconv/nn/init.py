@@ -7,7 +7,7 @@ layers, Kaiming (He et al., 2015) through ReLU.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -36,6 +36,35 @@ def skip() -> Iterator[None]:
         _skipping.reset(token)
 
 
+_shapes_only: ContextVar[bool] = ContextVar("fastconv.shapes_only", default=False)
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Within it layers are made without memory: their parameters have shapes and no values.
+
+    For counting (:func:`fastconv.models.summary`); nothing can be computed with them.
+    """
+    token = _shapes_only.set(True)
+    try:
+        yield
+    finally:
+        _shapes_only.reset(token)
+
+
+def empty(shape: Sequence[int]) -> np.ndarray:
+    """The float32 array of a parameter to come; within ``shapes_only`` one number under its
+    shape, which cannot be written."""
+    if _shapes_only.get():
+        return np.broadcast_to(np.float32(0), tuple(shape))
+    return np.empty(shape, np.float32)
+
+
+def has_memory(tensor: Tensor) -> bool:
+    """False for what :func:`empty` made within ``shapes_only``."""
+    return tensor._data.size < 2 or any(tensor._data.strides)
+
+
 def fans(tensor: Tensor) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight (out, in, ...): the summands of an output, the uses of an
     input."""
@@ -44,6 +73,14 @@ def fans(tensor: Tensor) -> tuple[int, int]:
         raise ValueError(f"init: fan_in and fan_out need 2 or more dimensions, got shape {shape}")
     field = math.prod(shape[2:])
     return shape[1] * field, shape[0] * field
+
+
+def uniform_fan_in_(weight: Tensor, bias: Tensor | None) -> None:
+    """Weight and bias from U(+-1/sqrt(fan_in)), how layers begin."""
+    bound = 1 / math.sqrt(fans(weight)[0])
+    uniform_(weight, -bound, bound)
+    if bias is not None:
+        uniform_(bias, -bound, bound)
 
 
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
@@ -64,6 +101,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
 
 
 def _write(tensor: Tensor, values: Any) -> Tensor:
+    if not has_memory(tensor):
+        return tensor
     tensor._data[...] = to_device(values, tensor.device) if is_array(values) else values
     tensor._version.count += 1
     return tensor
@@ -75,7 +114,7 @@ def _draw(
     """``drawer``'s numbers times ``scale`` plus ``offset``, those of 16 bits drawn in float32."""
     if tensor.dtype not in FLOATING:
         raise TypeError(f"{operation}: expected a float32 or float64 tensor, got {tensor.dtype}")
-    if _skipping.get():
+    if _skipping.get() or not has_memory(tensor):
         return tensor
     dtype = np.dtype(np.float64 if tensor.dtype == np.float64 else np.float32)
     values = drawer(tensor.shape, dtype) * dtype.type(scale) + dtype.type(offset)

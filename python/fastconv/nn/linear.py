@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
@@ -26,20 +23,25 @@ class Linear(Module):
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         self.in_features = integer("Linear", "in_features", in_features)
         self.out_features = integer("Linear", "out_features", out_features)
-        self.weight = Parameter(np.empty((self.out_features, self.in_features), np.float32))
-        self.bias = Parameter(np.empty(self.out_features, np.float32)) if bias else None
+        self.weight = Parameter(init.empty((self.out_features, self.in_features)))
+        self.bias = Parameter(init.empty((self.out_features,))) if bias else None
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw weight and bias from U(+-1/sqrt(in_features))."""
-        bound = 1 / math.sqrt(self.in_features)
-        init.uniform_(self.weight, -bound, bound)
-        if self.bias is not None:
-            init.uniform_(self.bias, -bound, bound)
+        init.uniform_fan_in_(self.weight, self.bias)
 
     def forward(self, input: Tensor, activation: Activation | None = None) -> Tensor:
         """The product; ``activation`` is computed in the same kernel."""
         return F.linear(input, self.weight, self.bias, activation=activation)
+
+    def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the result for an input of this shape."""
+        if input_shape[-1:] != (self.in_features,):
+            raise ValueError(
+                f"Linear: input has shape {input_shape}, expected (..., {self.in_features})"
+            )
+        return (*input_shape[:-1], self.out_features)
 
     def extra_repr(self) -> str:
         return (
