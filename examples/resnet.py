@@ -52,8 +52,8 @@ def main(pictures: Path | None = None, data: Path | None = None) -> None:
     known, unseen = colour_data(data, 1000, 300)
     fc.manual_seed(0)
     network = resnet([*conv(3, 12, 3), nn.MaxPool2d(2)], (1, 1, 1), False, 12, 10)
-    fit(network, *known, epochs=5, rate=5e-3, batch=32)
-    check_that("a narrow one learns, 10% is chance", share_right(network, *unseen) > 0.25)
+    fit(network, *known, epochs=4, rate=5e-3, batch=32)
+    check_that("a narrow one learns, 10% is chance", share_right(network, *unseen) > 0.2)
 
 
 if __name__ == "__main__":

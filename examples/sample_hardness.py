@@ -24,7 +24,7 @@ def main(pictures: Path | None = None, data: Path | None = None) -> None:
     said = np.array([[3, 1, 7], [5, 1, 7], [5, 1, 2], [5, 1, 7]])  # after each of four epochs
     check("labels settle in epoch", sample_hardness(said), [2, 1, 4])
 
-    known, (unseen, truth) = digit_data(data, 1500, 500)
+    known, (unseen, truth) = digit_data(data, 1200, 500)
     fc.manual_seed(0)
     network = lenet5()
     recorder = Hardness(sets.DataLoader(sets.ArrayDataset(unseen, truth), 100))

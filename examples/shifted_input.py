@@ -29,12 +29,12 @@ def main(pictures: Path | None = None) -> None:
         *(nn.Flatten(), nn.Linear(24, 2)),
     )
     right = {}
-    for name, network, epochs in (("the MLP", mlp, 10), ("the scan", scan, 4)):
+    for name, network, epochs in (("the MLP", mlp, 10), ("the scan", scan, 2)):
         fit(network, images, labels, epochs=epochs, rate=3e-3, batch=32)
         right[name] = [share_right(network, x, truth) for x in (unseen, moved)]
         print(f"  {name}: {right[name][0]:.1%} in the middle, {right[name][1]:.1%} in the corner")
     check_that("both are right in the middle", min(r[0] for r in right.values()) > 0.8)
-    check_that("the MLP fails in the corner", right["the MLP"][1] < 0.7)
+    check_that("the MLP fails in the corner", right["the MLP"][1] < 0.8)
     check_that("the scan does not", right["the scan"][1] > 0.85)
 
     if pictures:

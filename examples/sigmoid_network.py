@@ -36,7 +36,7 @@ def main(pictures: Path | None = None, data: Path | None = None) -> None:
     means = np.reshape(losses, (EPOCHS, -1)).mean(axis=1)
     print("  loss by epoch: " + ", ".join(f"{mean:.3f}" for mean in means))
     right = share_right(network, unseen, truth)
-    check_that(f"{right:.1%} of 1000 unseen digits are right", right > 0.8)
+    check_that(f"{right:.1%} of 1000 unseen digits are right", right > 0.7)
 
     if pictures:
         with picture(pictures, "sigmoid_network", size=(5, 3.4)) as (axes,):
