@@ -83,12 +83,15 @@ def predict(args: argparse.Namespace) -> int:
 
 def summary(args: argparse.Namespace) -> int:
     """Show each layer of a network with its output shape and parameters."""
+    from fastconv import nn
     from fastconv.models import MODELS
     from fastconv.models import summary as describe
 
     entry = MODELS[args.model]
     print(f"{args.model}: input {' x '.join(map(str, entry.input_shape))}\n")
-    print(describe(entry.build(), entry.input_shape))
+    with nn.init.skip():  # sizes and counts need no values
+        model = entry.build()
+    print(describe(model, entry.input_shape))
     return 0
 
 

@@ -52,7 +52,7 @@ class Config:
         if config.data is None:
             raise ValueError(f"no data set goes with {config.model}: name one with --data")
         shape = SOURCES[config.data].shape
-        if shape != entry.input_shape:
+        if not entry.takes(shape):
             raise ValueError(
                 f"{config.model} takes input of shape {entry.input_shape} (C, H, W), "
                 f"but samples of {config.data} have {shape}"
