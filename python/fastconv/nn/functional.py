@@ -12,6 +12,15 @@ from fastconv import ops
 from fastconv.autograd import elementwise, shaping
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
+from fastconv.nn.averages import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool3d,
+    avg_pool1d,
+    avg_pool2d,
+    avg_pool3d,
+)
+from fastconv.nn.border import pad
 from fastconv.nn.class_losses import cross_entropy, multi_margin_loss, nll_loss
 from fastconv.nn.convolution import conv1d
 from fastconv.nn.curves import (
@@ -39,10 +48,17 @@ from fastconv.nn.losses import (
 )
 from fastconv.nn.normalize import batch_norm, local_response_norm
 from fastconv.nn.probabilities import log_softmax, softmax
+from fastconv.nn.resize import interpolate
 from fastconv.nn.windows import locally_connected1d, locally_connected2d
 
 __all__ = [
     "MaxPoolResult",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool3d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "avg_pool3d",
     "batch_norm",
     "binary_cross_entropy",
     "binary_cross_entropy_with_logits",
@@ -59,6 +75,7 @@ __all__ = [
     "hardtanh",
     "hinge_loss",
     "huber_loss",
+    "interpolate",
     "l1_loss",
     "leaky_relu",
     "linear",
@@ -71,6 +88,7 @@ __all__ = [
     "mse_loss",
     "multi_margin_loss",
     "nll_loss",
+    "pad",
     "relu",
     "relu6",
     "scaled_dot_product_attention",
