@@ -22,7 +22,7 @@ def _padded(problem: Any, x: Any) -> tuple[Any, tuple[Any, ...]]:
     edges = list(zip(problem.padding, problem.input, strict=True))
     inside = (..., *(slice(before, before + size) for (before, _), size in edges))
     shape = (*x.shape[:2], *(size + before + after for (before, after), size in edges))
-    around = np.zeros_like(x, shape=shape, order="C")
+    around: Any = np.zeros_like(x, shape=shape, order="C")
     around[inside] = x
     return around, inside
 
@@ -49,7 +49,8 @@ def columns(problem: Any, x: Any) -> Any:
     shape = (*problem.output, x.shape[1], *problem.kernel, x.shape[0])
     result = np.empty_like(x, shape=shape, order="C")
     for tap, cells in _under_taps(problem):
-        result[(..., *tap, slice(None))] = around[cells].transpose(*range(2, x.ndim), 1, 0)
+        place = (..., *tap, slice(None))
+        result[place] = around[cells].transpose(*range(2, x.ndim), 1, 0)
     return result
 
 
@@ -59,7 +60,8 @@ def add_columns(problem: Any, cells_of: Any) -> Any:
     zeros = np.zeros_like(cells_of, shape=problem.input_shape, order="C")
     around, inside = _padded(problem, zeros)
     for tap, cells in _under_taps(problem):
-        around[cells] += cells_of[(..., *tap, slice(None))].transpose(dims + 1, dims, *range(dims))
+        place = (..., *tap, slice(None))
+        around[cells] += cells_of[place].transpose(dims + 1, dims, *range(dims))
     return np.ascontiguousarray(around[inside])
 
 
