@@ -12,7 +12,7 @@ import fastconv as fc
 import fastconv.nn as nn
 import fastconv.nn.functional as F
 from fastconv.models import MODELS, alexnet_two_towers, resnet18, resnet50, summary
-from fastconv.models.resnet import BasicBlock, Bottleneck, GlobalMean
+from fastconv.models.resnet import BasicBlock, Bottleneck
 
 COUNTS = {
     "alexnet": 61_100_840,
@@ -83,8 +83,8 @@ def small(name: str) -> tuple[nn.Sequential, int]:
         model = MODELS[name].build()
     holder = model.classifier if hasattr(model, "classifier") else model
     names = [n for n, layer in holder.named_children() if isinstance(layer, nn.Linear)]
-    features = 256 if name.startswith("alexnet") else 512  # of a map of one pixel
-    features = getattr(holder, names[0]).in_features if name.startswith("resnet") else features
+    features = getattr(holder, names[0]).in_features
+    features = 256 if name == "alexnet_two_towers" else features  # of a map of one pixel
     for linear in names:
         setattr(holder, linear, nn.Linear(features, 8))
         features = 8
@@ -137,9 +137,10 @@ def test_blocks_fold_normalisation_in_evaluation(monkeypatch):
         np.testing.assert_allclose(folded.data, recorded.data, rtol=1e-4, atol=1e-5)
 
 
-def test_resnets_take_data_of_other_sizes():
+def test_networks_of_pooled_maps_take_data_of_other_sizes():
     assert MODELS["resnet18"].takes((3, 32, 32)) and not MODELS["resnet18"].takes((1, 28, 28))
-    assert MODELS["vgg16"].takes((3, 224, 224)) and not MODELS["vgg16"].takes((3, 32, 32))
+    assert MODELS["vgg16"].takes((3, 32, 48)) and not MODELS["vgg16"].takes((3, 31, 32))
+    assert MODELS["alexnet"].takes((3, 63, 63)) and not MODELS["alexnet"].takes((3, 62, 63))
     assert not MODELS["alexnet_two_towers"].takes((3, 224, 224))
     assert resnet50(2).eval()(images(1, 1)).shape == (1, 2)
 
@@ -179,8 +180,8 @@ def twin_layer(torch, layer: nn.Module):
         return kind(layer.kernel_size, layer.stride, layer.padding)
     if isinstance(layer, nn.LocalResponseNorm):
         return kind(layer.size, layer.alpha, layer.beta, layer.k)
-    if isinstance(layer, GlobalMean):
-        return t.Sequential(t.AdaptiveAvgPool2d(1), t.Flatten())
+    if isinstance(layer, nn.AdaptiveAvgPool2d):
+        return kind(layer.output_size)
     if isinstance(layer, (BasicBlock, Bottleneck)):
         return twin_block(torch, layer)
     return kind()  # ReLU, Flatten, Dropout

@@ -89,7 +89,7 @@ def _of_imagenet(
 
 
 MODELS: dict[str, Entry] = {
-    "alexnet": _of_imagenet(alexnet, 224, lr=0.01),
+    "alexnet": _of_imagenet(alexnet, 224, lr=0.01, smallest=63),
     "alexnet_two_towers": _of_imagenet(alexnet_two_towers, 227, lr=0.01),
     "conv_conv_pool": Entry(
         conv_conv_pool, (3, 32, 32), "cifar10", 20, lr=0.02, memory_format="contiguous"
@@ -113,13 +113,13 @@ MODELS: dict[str, Entry] = {
     "resnet34": _of_imagenet(resnet34, 224, lr=0.05, smallest=1),
     "resnet50": _of_imagenet(resnet50, 224, lr=0.05, smallest=1),
     "sigmoid_net": Entry(sigmoid_net, (1, 28, 28), "mnist", 10, lr=0.1, memory_format="contiguous"),
-    "vgg11": _of_imagenet(vgg11, 224, lr=0.01),
-    "vgg11_bn": _of_imagenet(vgg11_bn, 224, lr=0.05),
-    "vgg13": _of_imagenet(vgg13, 224, lr=0.01),
-    "vgg13_bn": _of_imagenet(vgg13_bn, 224, lr=0.05),
-    "vgg16": _of_imagenet(vgg16, 224, lr=0.01),
-    "vgg16_bn": _of_imagenet(vgg16_bn, 224, lr=0.05),
-    "vgg19": _of_imagenet(vgg19, 224, lr=0.01),
-    "vgg19_bn": _of_imagenet(vgg19_bn, 224, lr=0.05),
+    "vgg11": _of_imagenet(vgg11, 224, lr=0.01, smallest=32),
+    "vgg11_bn": _of_imagenet(vgg11_bn, 224, lr=0.05, smallest=32),
+    "vgg13": _of_imagenet(vgg13, 224, lr=0.01, smallest=32),
+    "vgg13_bn": _of_imagenet(vgg13_bn, 224, lr=0.05, smallest=32),
+    "vgg16": _of_imagenet(vgg16, 224, lr=0.01, smallest=32),
+    "vgg16_bn": _of_imagenet(vgg16_bn, 224, lr=0.05, smallest=32),
+    "vgg19": _of_imagenet(vgg19, 224, lr=0.01, smallest=32),
+    "vgg19_bn": _of_imagenet(vgg19_bn, 224, lr=0.05, smallest=32),
     "xo_net": Entry(xo_net, (1, 28, 28), "drawings", 4, lr=0.05, memory_format="contiguous"),
 }

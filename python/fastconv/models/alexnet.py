@@ -10,7 +10,7 @@ from fastconv import nn
 def alexnet(num_classes: int = 1000) -> nn.Sequential:
     """61,100,840 parameters with 1000 classes, under torchvision's names (Krizhevsky, 2014).
 
-    input                   3 x 224 x 224
+    input                   3 x 224 x 224    or any other of 63 x 63 and more
     features.0, .1         64 x  55 x  55    11x11, stride 4, padding 2; ReLU
     features.2             64 x  27 x  27    pooling 3x3, stride 2, as the others
     features.3, .4        192 x  27 x  27    5x5, padding 2; ReLU
@@ -19,6 +19,7 @@ def alexnet(num_classes: int = 1000) -> nn.Sequential:
     features.8, .9        256 x  13 x  13    3x3, padding 1; ReLU
     features.10, .11      256 x  13 x  13    3x3, padding 1; ReLU
     features.12           256 x   6 x   6
+    avgpool               256 x   6 x   6    from maps of any size
     flatten               9216
     classifier.1, .2     4096
     classifier.4, .5     4096
@@ -33,6 +34,7 @@ def alexnet(num_classes: int = 1000) -> nn.Sequential:
                 *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU()),
                 *(nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.MaxPool2d(3, 2)),
             ),
+            avgpool=nn.AdaptiveAvgPool2d(6),
             flatten=nn.Flatten(),
             classifier=nn.Sequential(
                 *(nn.Dropout(), nn.Linear(256 * 6 * 6, 4096), nn.ReLU()),

@@ -54,13 +54,6 @@ class Bottleneck(nn.Module):
         return self.relu(nn.chain(y, self.conv3, self.bn3) + shortcut)
 
 
-class GlobalMean(nn.Module):
-    """The mean of each plane: (N, C, H, W) to (N, C)."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.mean((2, 3))
-
-
 def _downsample(in_channels: int, out_channels: int, stride: int) -> nn.Sequential | None:
     if stride == 1 and in_channels == out_channels:
         return None
@@ -81,7 +74,7 @@ def resnet(
         layer2           128 x  28 x  28    here and below
         layer3           256 x  14 x  14
         layer4           512 x   7 x   7
-        avgpool          512                of maps of any size
+        avgpool          512 x   1 x   1    from maps of any size
         fc               num_classes
 
     Convolutions start as He et al. (2015) advise, from the variance that gradients keep.
@@ -101,7 +94,8 @@ def resnet(
             relu=nn.ReLU(),
             maxpool=nn.MaxPool2d(3, stride=2, padding=1),
             **stages,
-            avgpool=GlobalMean(),
+            avgpool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
             fc=nn.Linear(channels, num_classes),
         )
     )

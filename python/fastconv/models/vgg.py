@@ -16,12 +16,13 @@ def vgg(depths: Sequence[int], num_classes: int, batch_norm: bool) -> nn.Sequent
     Every convolution is 3x3 of stride 1 and padding 1, with ReLU (and BatchNorm2d before it);
     a 2x2 pooling ends each stage. Parameters are named features.0.weight to classifier.6.bias.
 
-        input          3 x 224 x 224
+        input          3 x 224 x 224    or any other of 32 x 32 and more
         stage 1       64 x 112 x 112    with its pooling
         stage 2      128 x  56 x  56
         stage 3      256 x  28 x  28
         stage 4      512 x  14 x  14
         features     512 x   7 x   7    stage 5
+        avgpool      512 x   7 x   7    from maps of any size
         flatten      25088
         classifier   4096, 4096, num_classes, with dropout of one half between them
 
@@ -38,6 +39,7 @@ def vgg(depths: Sequence[int], num_classes: int, batch_norm: bool) -> nn.Sequent
     model = nn.Sequential(
         OrderedDict(
             features=nn.Sequential(*layers),
+            avgpool=nn.AdaptiveAvgPool2d(7),
             flatten=nn.Flatten(),
             classifier=nn.Sequential(
                 *(nn.Linear(512 * 7 * 7, 4096), nn.ReLU(), nn.Dropout()),
