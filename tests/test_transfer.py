@@ -48,7 +48,7 @@ def test_a_network_learns_from_one_data_set_for_another(tmp_path):
     model.requires_grad_(False)
     model.votes = nn.Linear(16 * 7 * 7, 2)
     learned = [name for name, p in model.named_parameters() if p.requires_grad]
-    assert learned == ["votes.weight", "votes.bias"]
+    assert learned == ["votes.bias", "votes.weight"]
 
     train, test = drawings()
     assert accuracy(model, test) < 0.8

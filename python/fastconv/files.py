@@ -147,7 +147,7 @@ def load_safetensors(file: PathLike) -> tuple[dict[str, np.ndarray], dict[str, s
 
     blob = Path(file).read_bytes()
     try:
-        arrays = load(blob)
+        arrays = dict(sorted(load(blob).items()))  # the library's order differs from run to run
     except SafetensorError as error:
         raise FileFormatError(f"{file}: not a whole safetensors file: {error}") from None
     except (KeyError, TypeError) as error:
