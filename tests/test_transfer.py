@@ -48,7 +48,7 @@ def test_a_network_learns_from_one_data_set_for_another(tmp_path):
     model.requires_grad_(False)
     model.votes = nn.Linear(16 * 7 * 7, 2)
     learned = [name for name, p in model.named_parameters() if p.requires_grad]
-    assert learned == ["votes.bias", "votes.weight"]
+    assert learned == ["votes.weight", "votes.bias"]
 
     train, test = drawings()
     assert accuracy(model, test) < 0.8
@@ -72,7 +72,7 @@ def test_loading_what_fits_by_name(tmp_path):
         fc.load_weights(bodies, file)
     result = fc.load_weights(bodies, file, strict=False)
     assert result.missing_keys == ["new_votes.weight", "new_votes.bias"]
-    assert result.unexpected_keys == ["votes.weight", "votes.bias"]
+    assert result.unexpected_keys == ["votes.bias", "votes.weight"]
     np.testing.assert_array_equal(bodies.conv2.weight.data, whole.conv2.weight.data)
     with pytest.raises(ValueError, match=r"votes\.weight has shape \(5, 784\), the state \(3, 784"):
         fc.load_weights(xo_net(num_classes=5), file, strict=False)
