@@ -50,9 +50,7 @@ def main(pictures: Path | None = None) -> None:
 
     volume = np.zeros((1, 1, 16, 16, 16))
     volume[0, 0, 4:7, 9:12, 2:5] = 1
-    # A 3-D convolution is the sum of 2-D ones over the filter's depth: depths stand in as channels.
-    slices = np.lib.stride_tricks.sliding_window_view(volume[0, 0], 3, axis=0).transpose(0, 3, 1, 2)
-    cube = ops.conv2d(np.ascontiguousarray(slices), np.ones((1, 3, 3, 3)))[:, 0]
+    cube = ops.conv3d(volume, np.ones((1, 1, 3, 3, 3)))[0, 0]
     check("3-D: the cube of 27 is found at", np.argwhere(cube == 27), [[4, 9, 2]])
 
 

@@ -30,7 +30,7 @@ Array make(const CudaLibrary* library, Device device, DType dtype, const Shape& 
   array.view.dtype = dtype;
   array.view.shape = shape;
   set_view(array, make_foreign(library, device, dtype, shape, format),
-           shape.size() == 4 ? format : MemoryFormat::contiguous);
+           has_formats(shape.size()) ? format : MemoryFormat::contiguous);
   return array;
 }
 
@@ -41,7 +41,7 @@ Array unwrap(Argument argument, Foreign&& a, DType dtype, std::optional<MemoryFo
   array.view.dtype = dtype;
   array.view.shape = a.shape();
   set_bytes(array, a);
-  if (a.rank != 4) wanted = MemoryFormat::contiguous;
+  if (!has_formats(array.view.shape.size())) wanted = MemoryFormat::contiguous;
   const auto format = a.format(wanted);
   if (format && (!wanted || *format == *wanted)) {
     set_view(array, std::move(a), *format);

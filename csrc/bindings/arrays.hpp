@@ -2,8 +2,8 @@
 // only place that knows NumPy, CuPy and DLPack.
 //
 // Accepted: NumPy arrays and scalars, CuPy arrays, and whatever has __dlpack__ on the CPU or a CUDA device.
-// Dense arrays are used as they lie (contiguous, or channels-last where they have four dimensions); any other
-// strides cost one copy. All arrays of a call lie on the device of its first.
+// Dense arrays are used as they lie (contiguous, or channels-last where they have three to five dimensions);
+// any other strides cost one copy. All arrays of a call lie on the device of its first.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -48,7 +48,7 @@ Array read_integers(Argument argument, const py::object& object, const Array& li
                     std::optional<MemoryFormat> format = std::nullopt);
 
 // An uninitialised array of the library and device of `like`, and of its dtype unless another is given: from
-// the memory pool, or from CuPy on its current stream. `format` counts for four dimensions only.
+// the memory pool, or from CuPy on its current stream. `format` counts for three to five dimensions only.
 Array make_array(const Array& like, const Shape& shape, MemoryFormat format = MemoryFormat::contiguous);
 Array make_array(const Array& like, DType dtype, const Shape& shape,
                  MemoryFormat format = MemoryFormat::contiguous);

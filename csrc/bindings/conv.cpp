@@ -1,32 +1,34 @@
-#include "bindings/arguments.hpp"
+#include "bindings/conv.hpp"
+
 #include "bindings/bindings.hpp"
 #include "bindings/devices.hpp"
 
 namespace fastconv::bindings {
 namespace {
 
-constexpr int kSpatial = 2;   // of the conv2d functions; those that take a problem have its own
 constexpr auto kContiguous = MemoryFormat::contiguous;   // weights, which every kernel packs anyway
 
 using Gradients = py::typing::Tuple<py::array, py::typing::Optional<py::array>>;
 
-// How a call is to be computed.
-struct Method {
-  Algorithm algorithm;
-  Precision precision;
-};
-
-Method parse_method(const char* op, const py::object& algorithm, const py::object& precision) {
-  return {parse_algorithm({op, "algorithm"}, algorithm), parse_precision({op, "precision"}, precision)};
-}
-
-// Names for messages: the operation of a problem that comes without one.
-const char* name_of(const ConvProblem& p, Pass pass) {
+// Names for messages.
+const char* name_of(int spatial, Pass pass) {
   static const char* const kNames[kMaxSpatial][3] = {
       {"conv1d", "conv1d_backward_input", "conv1d_backward_weight"},
       {"conv2d", "conv2d_backward_input", "conv2d_backward_weight"},
       {"conv3d", "conv3d_backward_input", "conv3d_backward_weight"}};
-  return kNames[p.spatial - 1][int(pass)];
+  return name_in(kNames, spatial, pass);
+}
+
+}   // namespace
+
+const char* name_in(const char* const (&names)[kMaxSpatial][3], int spatial, Pass pass) {
+  if (spatial < 1 || spatial > kMaxSpatial)
+    throw py::value_error("spatial must be 1, 2 or 3, got " + std::to_string(spatial));
+  return names[spatial - 1][int(pass)];
+}
+
+Method parse_method(const char* op, const py::object& algorithm, const py::object& precision) {
+  return {parse_algorithm({op, "algorithm"}, algorithm), parse_precision({op, "precision"}, precision)};
 }
 
 void check_implemented(const char* op, const ConvProblem& p, Pass pass, Method method, const View& source,
@@ -40,6 +42,8 @@ void check_implemented(const char* op, const ConvProblem& p, Pass pass, Method m
                         "\" has no implementation for " + describe(p) + " on " +
                         backend_for(source.device).name);
 }
+
+namespace {
 
 py::array forward(const char* op, const ConvProblem& p, const Array& x, const Array& weight,
                   const py::object& bias, const py::object& activation, const py::object& algorithm,
@@ -95,23 +99,23 @@ Gradients backward_weight(const char* op, const ConvProblem& p, const Array& gra
   return py::make_tuple(dw.owner, db ? db->owner : py::none());
 }
 
-// The conv2d functions: shapes from arrays and arguments, then the pass.
+// The functions of any number of spatial dimensions: shapes from arrays and arguments, then the pass.
 
-ConvProblem problem(const char* op, const Shape& input, const Shape& weight, const py::object& stride,
-                    const py::object& padding, const py::object& dilation, const py::object& groups) {
-  return make_conv_problem(op, input, weight, parse_sizes({op, "stride"}, stride, kSpatial),
-                           parse_padding({op, "padding"}, padding, kSpatial),
-                           parse_sizes({op, "dilation"}, dilation, kSpatial),
-                           parse_int({op, "groups"}, groups));
+ConvProblem problem(const char* op, int spatial, const Shape& input, const Shape& weight,
+                    const py::object& stride, const py::object& padding, const py::object& dilation,
+                    const py::object& groups) {
+  return make_conv_problem(op, input, weight, parse_sizes({op, "stride"}, stride, spatial),
+                           parse_padding({op, "padding"}, padding, spatial),
+                           parse_sizes({op, "dilation"}, dilation, spatial), parse_int({op, "groups"}, groups));
 }
 
-py::array conv2d(const py::object& x, const py::object& weight, const py::object& bias,
-                 const py::object& stride, const py::object& padding, const py::object& dilation,
-                 const py::object& groups, const py::object& activation, const py::object& algorithm,
-                 const py::object& memory_format, const py::object& out, const py::object& precision) {
-  const char* op = "conv2d";
+py::array conv(int spatial, const py::object& x, const py::object& weight, const py::object& bias,
+               const py::object& stride, const py::object& padding, const py::object& dilation,
+               const py::object& groups, const py::object& activation, const py::object& algorithm,
+               const py::object& memory_format, const py::object& out, const py::object& precision) {
+  const char* op = name_of(spatial, Pass::forward);
   const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
-  const ConvProblem p = problem(op, a.view.shape, w.view.shape, stride, padding, dilation, groups);
+  const ConvProblem p = problem(op, spatial, a.view.shape, w.view.shape, stride, padding, dilation, groups);
   return forward(op, p, a, w, bias, activation, algorithm, memory_format, out, precision);
 }
 
@@ -124,7 +128,8 @@ py::array conv2d_max_pool2d(const py::object& x, const py::object& weight, const
                             const py::object& precision) {
   const char* op = "conv2d";
   const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
-  const ConvProblem p = problem(op, a.view.shape, w.view.shape, stride, padding, dilation, groups);
+  constexpr int kSpatial = 2;
+  const ConvProblem p = problem(op, kSpatial, a.view.shape, w.view.shape, stride, padding, dilation, groups);
   const Activation fused = parse_activation({op, "activation"}, activation);
   const Method asked = parse_method(op, algorithm, precision);
   const auto format = parse_format({op, "memory_format"}, memory_format);
@@ -142,26 +147,26 @@ py::array conv2d_max_pool2d(const py::object& x, const py::object& weight, const
   return to_python(y);
 }
 
-py::array conv2d_backward_input(const py::object& grad, const py::object& weight, const py::object& input_shape,
-                                const py::object& stride, const py::object& padding, const py::object& dilation,
-                                const py::object& groups, const py::object& algorithm,
-                                const py::object& memory_format, const py::object& out,
-                                const py::object& precision) {
-  const char* op = "conv2d_backward_input";
+py::array conv_input_gradient(int spatial, const py::object& grad, const py::object& weight,
+                              const py::object& input_shape, const py::object& stride,
+                              const py::object& padding, const py::object& dilation, const py::object& groups,
+                              const py::object& algorithm, const py::object& memory_format,
+                              const py::object& out, const py::object& precision) {
+  const char* op = name_of(spatial, Pass::backward_input);
   const Array g = read_floats({op, "grad"}, grad), w = read_floats({op, "weight"}, weight, g, kContiguous);
-  const ConvProblem p = problem(op, parse_shape({op, "input_shape"}, input_shape), w.view.shape, stride,
-                                padding, dilation, groups);
+  const ConvProblem p = problem(op, spatial, parse_shape({op, "input_shape"}, input_shape), w.view.shape,
+                                stride, padding, dilation, groups);
   return backward_input(op, p, g, w, algorithm, memory_format, out, precision);
 }
 
-Gradients conv2d_backward_weight(const py::object& grad, const py::object& x, const py::object& weight_shape,
-                                 const py::object& stride, const py::object& padding,
-                                 const py::object& dilation, const py::object& groups, bool bias,
-                                 const py::object& algorithm, const py::object& precision) {
-  const char* op = "conv2d_backward_weight";
+Gradients conv_weight_gradient(int spatial, const py::object& grad, const py::object& x,
+                               const py::object& weight_shape, const py::object& stride,
+                               const py::object& padding, const py::object& dilation, const py::object& groups,
+                               bool bias, const py::object& algorithm, const py::object& precision) {
+  const char* op = name_of(spatial, Pass::backward_weight);
   const Array g = read_floats({op, "grad"}, grad), a = read_floats({op, "x"}, x, g);
-  const ConvProblem p = problem(op, a.view.shape, parse_shape({op, "weight_shape"}, weight_shape), stride,
-                                padding, dilation, groups);
+  const ConvProblem p = problem(op, spatial, a.view.shape, parse_shape({op, "weight_shape"}, weight_shape),
+                                stride, padding, dilation, groups);
   return backward_weight(op, p, g, a, bias, algorithm, precision);
 }
 
@@ -170,7 +175,7 @@ Gradients conv2d_backward_weight(const py::object& grad, const py::object& x, co
 py::array conv_forward(const ConvProblem& p, const py::object& x, const py::object& weight,
                        const py::object& bias, const py::object& activation, const py::object& algorithm,
                        const py::object& memory_format, const py::object& out, const py::object& precision) {
-  const char* op = name_of(p, Pass::forward);
+  const char* op = name_of(p.spatial, Pass::forward);
   const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
   check_shape(op, "x", a.view.shape, p.input_shape());
   check_shape(op, "weight", w.view.shape, p.weight_shape());
@@ -180,14 +185,14 @@ py::array conv_forward(const ConvProblem& p, const py::object& x, const py::obje
 py::array conv_backward_input(const ConvProblem& p, const py::object& grad, const py::object& weight,
                               const py::object& algorithm, const py::object& memory_format,
                               const py::object& out, const py::object& precision) {
-  const char* op = name_of(p, Pass::backward_input);
+  const char* op = name_of(p.spatial, Pass::backward_input);
   const Array g = read_floats({op, "grad"}, grad), w = read_floats({op, "weight"}, weight, g, kContiguous);
   return backward_input(op, p, g, w, algorithm, memory_format, out, precision);
 }
 
 Gradients conv_backward_weight(const ConvProblem& p, const py::object& grad, const py::object& x, bool bias,
                                const py::object& algorithm, const py::object& precision) {
-  const char* op = name_of(p, Pass::backward_weight);
+  const char* op = name_of(p.spatial, Pass::backward_weight);
   const Array g = read_floats({op, "grad"}, grad), a = read_floats({op, "x"}, x, g);
   return backward_weight(op, p, g, a, bias, algorithm, precision);
 }
@@ -212,7 +217,7 @@ py::typing::Optional<py::str> conv_implementation(const ConvProblem& p, const py
 
 void bind_conv(py::module_& m) {
   const py::object none = py::none();
-  m.def("conv2d", conv2d, py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("stride"),
+  m.def("conv", conv, py::arg("spatial"), py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("stride"),
         py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("activation"), py::arg("algorithm"),
         py::arg("memory_format"), py::arg("out"), py::arg("precision") = "highest");
   m.def("conv2d_max_pool2d", conv2d_max_pool2d, py::arg("x"), py::arg("weight"), py::arg("bias"),
@@ -220,10 +225,10 @@ void bind_conv(py::module_& m) {
         py::arg("pool_stride"), py::arg("pool_padding"), py::arg("pool_dilation"), py::arg("ceil_mode"),
         py::arg("activation"), py::arg("algorithm"), py::arg("memory_format"),
         py::arg("precision") = "highest");
-  m.def("conv2d_backward_input", conv2d_backward_input, py::arg("grad"), py::arg("weight"),
+  m.def("conv_input_gradient", conv_input_gradient, py::arg("spatial"), py::arg("grad"), py::arg("weight"),
         py::arg("input_shape"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
         py::arg("algorithm"), py::arg("memory_format"), py::arg("out"), py::arg("precision") = "highest");
-  m.def("conv2d_backward_weight", conv2d_backward_weight, py::arg("grad"), py::arg("x"),
+  m.def("conv_weight_gradient", conv_weight_gradient, py::arg("spatial"), py::arg("grad"), py::arg("x"),
         py::arg("weight_shape"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
         py::arg("bias"), py::arg("algorithm"), py::arg("precision") = "highest");
   m.def("conv_forward", conv_forward, py::arg("problem"), py::arg("x"), py::arg("weight"), py::arg("bias"),

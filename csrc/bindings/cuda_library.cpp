@@ -1,5 +1,6 @@
 #include "bindings/cuda_library.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <unordered_map>
@@ -28,14 +29,16 @@ py::object module_of(const py::handle& type) {
   return module;
 }
 
-py::tuple to_tuple(const Shape& shape, const int (&order)[4]) {
-  return py::make_tuple(shape[order[0]], shape[order[1]], shape[order[2]], shape[order[3]]);
-}
-
 py::tuple to_tuple(const Shape& shape) {
   py::tuple tuple(shape.size());
   for (size_t i = 0; i < shape.size(); ++i) tuple[i] = shape[i];
   return tuple;
+}
+
+// (N, C, *spatial) to (N, *spatial, C).
+Shape with_channels_last(Shape shape) {
+  std::rotate(shape.begin() + 1, shape.begin() + 2, shape.end());
+  return shape;
 }
 
 // The library whose array type this is, or a base of it.
@@ -50,6 +53,13 @@ const CudaLibrary* library_of(PyTypeObject* type) {
     return known()[type] = new CudaLibrary(py::reinterpret_borrow<py::module_>(module));
   }
   return nullptr;
+}
+
+// The axes that give (N, C, *spatial) of (N, *spatial, C).
+py::tuple channels_second(size_t rank) {
+  Shape axes{0, int64_t(rank) - 1};
+  for (int64_t axis = 1; axis + 1 < int64_t(rank); ++axis) axes.push_back(axis);
+  return to_tuple(axes);
 }
 
 }   // namespace
@@ -94,7 +104,8 @@ py::object CudaLibrary::empty(const py::object& dtype, const Shape& shape, bool 
   }
   py::object made;
   try {
-    made = channels_last ? empty_(to_tuple(shape, {0, 2, 3, 1}), dtype).attr("transpose")(0, 3, 1, 2)
+    made = channels_last ? empty_(to_tuple(with_channels_last(shape)), dtype)
+                               .attr("transpose")(channels_second(shape.size()))
                          : empty_(to_tuple(shape), dtype);
   } catch (...) {
     if (guard) guard.attr("__exit__")(py::none(), py::none(), py::none());

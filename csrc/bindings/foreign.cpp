@@ -70,8 +70,10 @@ bool is_dense(const Foreign& a, const int* inner_to_outer) {
 }
 
 bool is_channels_last(const Foreign& a) {
-  static constexpr int kOrder[] = {1, 3, 2, 0};
-  return a.rank == 4 && is_dense(a, kOrder);
+  if (a.rank < 0 || !has_formats(size_t(a.rank))) return false;
+  int order[2 + kMaxSpatial] = {1};   // then the last axis to the third, and the first
+  for (int i = 1; i < a.rank - 1; ++i) order[i] = a.rank - i;
+  return is_dense(a, order);
 }
 
 Foreign describe_numpy(py::object object) {
@@ -145,9 +147,12 @@ Foreign from_dlpack(Argument a, const py::object& object) {
 
 void set_channels_last_strides(const Shape& shape, int64_t size, Py_intptr_t* strides) {
   strides[1] = size;
-  strides[3] = shape[1] * size;
-  strides[2] = shape[3] * strides[3];
-  strides[0] = shape[2] * strides[2];
+  int64_t next = shape[1] * size;
+  for (size_t axis = shape.size() - 1; axis > 1; --axis) {
+    strides[axis] = next;
+    next *= shape[axis];
+  }
+  strides[0] = next;
 }
 
 // Memory of the pool, given back with the last reference.
@@ -162,7 +167,7 @@ py::object make_numpy(DType dtype, const Shape& shape, bool channels_last) {
     throw py::error_already_set();
   }
   py::object base = py::reinterpret_steal<py::object>(capsule);
-  Py_intptr_t strides[4];
+  Py_intptr_t strides[2 + kMaxSpatial];
   if (channels_last) set_channels_last_strides(shape, itemsize(dtype), strides);
   const npy_api& api = npy_api::get();
   PyObject* made = api.PyArray_NewFromDescr_(
@@ -205,7 +210,7 @@ Foreign describe(Argument a, const py::object& object) {
 
 Foreign make_foreign(const CudaLibrary* library, Device device, DType dtype, const Shape& shape,
                      MemoryFormat format) {
-  const bool channels_last = format == MemoryFormat::channels_last && shape.size() == 4;
+  const bool channels_last = format == MemoryFormat::channels_last && has_formats(shape.size());
   if (library == nullptr) return describe_numpy(make_numpy(dtype, shape, channels_last));
   const auto numpy_dtype =
       py::reinterpret_steal<py::object>(npy_api::get().PyArray_DescrFromType_(type_number(dtype)));

@@ -19,11 +19,11 @@ Extents extents(const char* op, const View& view, const py::object& dim) {
                           std::to_string(asked));
   Extents e;
   if (count == 0) return e;
-  static constexpr int64_t kChannelsLast[] = {0, 2, 3, 1};
   const int64_t axis = asked < 0 ? asked + count : asked;
   bool before = true;
   for (int64_t i = 0; i < count; ++i) {
-    const int64_t at = view.format == MemoryFormat::channels_last ? kChannelsLast[i] : i;
+    const bool moved = view.format == MemoryFormat::channels_last && i > 0;
+    const int64_t at = !moved ? i : i + 1 < count ? i + 1 : 1;
     const int64_t extent = view.shape[size_t(at)];
     if (at == axis) {
       e.classes = extent;

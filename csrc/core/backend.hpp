@@ -85,6 +85,9 @@ struct Backend {
                         const View* bias, Activation, Algorithm, Precision, const View& y);
   void (*conv_backward_input)(const ConvProblem&, const View& grad, const View& weight, Algorithm, Precision,
                               const View& dx);
+  // conv_backward_input as an operation of its own, with what a forward one has.
+  void (*conv_transpose)(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,
+                         Algorithm, Precision, const View& y);
   void (*conv_backward_weight)(const ConvProblem&, const View& grad, const View& x, Algorithm, Precision,
                                const View& dw, const View* db);
 

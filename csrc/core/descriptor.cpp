@@ -9,10 +9,12 @@
 // d given means 3-D, else h given 2-D, else 1-D with the last name of each group. A missing inner extent
 // equals the outer one of its group (h28 is 28x28). A group left out is 1 for stride (pool: the kernel) and
 // dilation, 0 for padding, and the padding before for the padding after. "p2" and "q2" pad every dimension.
+// Only the padding after may be negative ("q-1"): a transposed convolution's output_padding makes it so.
 #include <array>
 #include <limits>
 #include <map>
 #include <stdexcept>
+#include <utility>
 
 #include "norm_problem.hpp"
 #include "problem.hpp"
@@ -93,15 +95,17 @@ class Parser {
   size_t read_pair(size_t begin) {
     size_t digits = begin, end;
     while (digits < text_.size() && text_[digits] >= 'a' && text_[digits] <= 'z') ++digits;
-    for (end = digits; end < text_.size() && text_[end] >= '0' && text_[end] <= '9';) ++end;
-    if (digits == begin || end == digits)
+    const bool negative = text_[begin] == 'q' && digits < text_.size() && text_[digits] == '-';
+    const size_t first = digits + negative;
+    for (end = first; end < text_.size() && text_[end] >= '0' && text_[end] <= '9';) ++end;
+    if (digits == begin || end == first)
       fail("is malformed at \"" + text_.substr(begin) + "\": expected a key of small letters and a number");
     int64_t value = 0;
-    for (size_t i = digits; i < end; ++i)
+    for (size_t i = first; i < end; ++i)
       if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, text_[i] - '0', &value))
         fail("has a number that does not fit 64 bits: \"" + text_.substr(begin, end - begin) + "\"");
     const std::string key = text_.substr(begin, digits - begin);
-    if (!values_.emplace(key, value).second) fail("has key \"" + key + "\" twice");
+    if (!values_.emplace(key, negative ? -value : value).second) fail("has key \"" + key + "\" twice");
     return end;
   }
 
@@ -200,12 +204,25 @@ ConvProblem parse_conv(const std::string& descriptor) {
   const Shape stride = parser.group(kStride, spatial, Shape(spatial, 1));
   const Shape dilation = parser.group(kDilation, spatial, Shape(spatial, 1));
   const Shape before = parser.padding("p", kPadBefore, spatial, Shape(spatial, 0));
-  const Shape after = parser.padding("q", kPadAfter, spatial, before);
+  Shape after = parser.padding("q", kPadAfter, spatial, before), reached = input;
   parser.finish();
+  checked_elements(parser.title(), "input", input);
+  for (int i = 0; i < spatial; ++i) {   // a window reaches no cell that a negative padding takes off
+    if (after[i] >= 0) continue;
+    if (after[i] <= -dilation[i] || after[i] <= -input[i + 2])
+      parser.fail("has padding after of " + std::to_string(after[i]) +
+                  "; below 0 it must be smaller than the dilation and the input");
+    reached[i + 2] += std::exchange(after[i], 0);
+  }
   Padding padding;
   set(padding.before, before);
   set(padding.after, after);
-  return make_conv_problem(parser.title(), input, weight, stride, padding, dilation, groups);
+  ConvProblem p = make_conv_problem(parser.title(), reached, weight, stride, padding, dilation, groups);
+  for (int i = 0; i < spatial; ++i) {
+    p.pad_after[i] -= input[i + 2] - p.input[i];
+    p.input[i] = input[i + 2];
+  }
+  return p;
 }
 
 PoolProblem parse_pool(const std::string& descriptor) {

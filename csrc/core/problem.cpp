@@ -1,58 +1,13 @@
 #include "problem.hpp"
 
 #include <limits>
-#include <stdexcept>
+
+#include "checks.hpp"
 
 namespace fastconv {
 namespace {
 
 constexpr int64_t kMaxElements = std::numeric_limits<int64_t>::max() / 16;
-
-template <class... Parts>
-[[noreturn]] void fail(const char* operation, const Parts&... parts) {
-  std::string message = std::string(operation) + ": ";
-  (message.append(parts), ...);
-  throw std::invalid_argument(message);
-}
-
-std::string str(int64_t value) { return std::to_string(value); }
-
-std::string str(const int64_t* values, int count) { return to_string(Shape(values, values + count)); }
-
-const char* dimension_names(int spatial, bool weight) {
-  static const char* const kInput[] = {"(N, C, W)", "(N, C, H, W)", "(N, C, D, H, W)"};
-  static const char* const kWeight[] = {"(out_channels, in_channels/groups, S)",
-                                        "(out_channels, in_channels/groups, R, S)",
-                                        "(out_channels, in_channels/groups, T, R, S)"};
-  return (weight ? kWeight : kInput)[spatial - 1];
-}
-
-int spatial_dimensions(const char* operation, const Shape& stride) {
-  if (stride.empty() || stride.size() > kMaxSpatial)
-    fail(operation, "expected 1 to 3 spatial dimensions, got ", str(int64_t(stride.size())));
-  return int(stride.size());
-}
-
-void check_dimensions(const char* operation, const char* argument, const Shape& shape, int spatial,
-                      bool weight) {
-  if (int(shape.size()) != spatial + 2)
-    fail(operation, argument, " has shape ", to_string(shape), ", expected ", str(spatial + 2), " dimensions ",
-         dimension_names(spatial, weight));
-}
-
-// A parameter with one value for each spatial dimension, each in [least, kMaxParameter].
-void set_parameter(const char* operation, const char* name, const Shape& values, int spatial, int64_t least,
-                   int64_t* target) {
-  if (int(values.size()) != spatial)
-    fail(operation, name, " has ", str(int64_t(values.size())), " values ", to_string(values), ", expected ",
-         str(spatial));
-  for (int i = 0; i < spatial; ++i) {
-    if (values[i] < least) fail(operation, name, " must be at least ", str(least), ", got ", to_string(values));
-    if (values[i] > kMaxParameter)
-      fail(operation, name, " must be at most ", str(kMaxParameter), ", got ", to_string(values));
-    target[i] = values[i];
-  }
-}
 
 void set_padding(const char* operation, const Padding& padding, ConvProblem& p) {
   if (padding.mode == Padding::Mode::same) {
@@ -86,14 +41,6 @@ void check_channels(const char* operation, const ConvProblem& p, const Shape& in
          " output channels, which groups=", str(p.groups), " does not divide");
 }
 
-// Cells that one window spans. Both factors are at most kMaxParameter.
-int64_t span(int64_t kernel, int64_t dilation) { return dilation * (kernel - 1) + 1; }
-
-void check_not_empty(const char* operation, const Shape& input, int first) {
-  for (size_t i = first; i < input.size(); ++i)
-    if (input[i] == 0) fail(operation, "input ", to_string(input), " is empty; only the batch may be 0");
-}
-
 }   // namespace
 
 std::string to_string(const Shape& shape) {
@@ -123,13 +70,58 @@ void check_shape(const char* operation, const char* argument, const Shape& got, 
     fail(operation, argument, " has shape ", to_string(got), ", expected ", to_string(expected));
 }
 
+const char* input_names(int spatial) {
+  static const char* const kNames[] = {"(N, C, W)", "(N, C, H, W)", "(N, C, D, H, W)"};
+  return kNames[spatial - 1];
+}
+
+const char* weight_names(int spatial, bool transposed) {
+  static const char* const kNames[2][kMaxSpatial] = {
+      {"(out_channels, in_channels/groups, S)", "(out_channels, in_channels/groups, R, S)",
+       "(out_channels, in_channels/groups, T, R, S)"},
+      {"(in_channels, out_channels/groups, S)", "(in_channels, out_channels/groups, R, S)",
+       "(in_channels, out_channels/groups, T, R, S)"}};
+  return kNames[transposed][spatial - 1];
+}
+
+int spatial_dimensions(const char* operation, const Shape& stride) {
+  if (stride.empty() || stride.size() > kMaxSpatial)
+    fail(operation, "expected 1 to 3 spatial dimensions, got ", str(int64_t(stride.size())));
+  return int(stride.size());
+}
+
+void check_dimensions(const char* operation, const char* argument, const Shape& shape, int spatial,
+                      const char* names) {
+  if (int(shape.size()) != spatial + 2)
+    fail(operation, argument, " has shape ", to_string(shape), ", expected ", str(spatial + 2), " dimensions ",
+         names);
+}
+
+void set_parameter(const char* operation, const char* name, const Shape& values, int spatial, int64_t least,
+                   int64_t* target) {
+  if (int(values.size()) != spatial)
+    fail(operation, name, " has ", str(int64_t(values.size())), " values ", to_string(values), ", expected ",
+         str(spatial));
+  for (int i = 0; i < spatial; ++i) {
+    if (values[i] < least) fail(operation, name, " must be at least ", str(least), ", got ", to_string(values));
+    if (values[i] > kMaxParameter)
+      fail(operation, name, " must be at most ", str(kMaxParameter), ", got ", to_string(values));
+    target[i] = values[i];
+  }
+}
+
+void check_not_empty(const char* operation, const Shape& input, int first) {
+  for (size_t i = first; i < input.size(); ++i)
+    if (input[i] == 0) fail(operation, "input ", to_string(input), " is empty; only the batch may be 0");
+}
+
 ConvProblem make_conv_problem(const char* operation, const Shape& input, const Shape& weight,
                               const Shape& stride, const Padding& padding, const Shape& dilation,
                               int64_t groups) {
   ConvProblem p;
   const int spatial = p.spatial = spatial_dimensions(operation, stride);
-  check_dimensions(operation, "input", input, spatial, false);
-  check_dimensions(operation, "weight", weight, spatial, true);
+  check_dimensions(operation, "input", input, spatial, input_names(spatial));
+  check_dimensions(operation, "weight", weight, spatial, weight_names(spatial, false));
   checked_elements(operation, "input", input);
   checked_elements(operation, "weight", weight);
   p.batch = input[0];
@@ -187,7 +179,7 @@ PoolProblem make_pool_problem(const char* operation, const Shape& input, const S
                               bool ceil_mode) {
   PoolProblem p;
   const int spatial = p.spatial = spatial_dimensions(operation, stride);
-  check_dimensions(operation, "input", input, spatial, false);
+  check_dimensions(operation, "input", input, spatial, input_names(spatial));
   checked_elements(operation, "input", input);
   check_not_empty(operation, input, 1);
   p.batch = input[0];
@@ -220,8 +212,8 @@ PoolProblem make_pool_problem(const char* operation, const Shape& input, const S
 PoolProblem make_scatter_problem(const char* operation, const Shape& input, const Shape& output, int spatial) {
   PoolProblem p;
   p.spatial = spatial;
-  check_dimensions(operation, "input_shape", input, spatial, false);
-  check_dimensions(operation, "grad", output, spatial, false);
+  check_dimensions(operation, "input_shape", input, spatial, input_names(spatial));
+  check_dimensions(operation, "grad", output, spatial, input_names(spatial));
   checked_elements(operation, "input_shape", input);
   if (input[0] != output[0] || input[1] != output[1])
     fail(operation, "grad has shape ", to_string(output), ", expected (", str(input[0]), ", ", str(input[1]),

@@ -75,6 +75,12 @@ struct LinearProblem {
 ConvProblem make_conv_problem(const char* operation, const Shape& input, const Shape& weight,
                               const Shape& stride, const Padding& padding, const Shape& dilation,
                               int64_t groups);
+// The convolution whose backward-input is the transposed convolution of this input (N, C, *input) with weight
+// (C, K/groups, *kernel): its output is `input`, its input the result. `padding` is taken off both ends,
+// `output_padding` added at the end, less than the stride or the dilation.
+ConvProblem make_conv_transpose_problem(const char* operation, const Shape& input, const Shape& weight,
+                                        const Shape& stride, const Shape& padding, const Shape& output_padding,
+                                        const Shape& dilation, int64_t groups);
 PoolProblem make_pool_problem(const char* operation, const Shape& input, const Shape& kernel,
                               const Shape& stride, const Shape& padding, const Shape& dilation, bool ceil_mode);
 // For backward passes that know where each output came from but not by which windows: input and output extents,

@@ -1,6 +1,7 @@
 // A pointer and how its elements lie. Owns nothing.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 #include "problem.hpp"
@@ -19,6 +20,9 @@ struct Device {
 
 // How an (N, C, *spatial) array lies. An array that is both counts as contiguous.
 enum class MemoryFormat : uint8_t { contiguous, channels_last };
+
+// Whether an array of so many dimensions may lie channels last.
+constexpr bool has_formats(size_t rank) { return rank >= 3 && rank <= 2 + kMaxSpatial; }
 
 constexpr int64_t itemsize(DType dtype) {
   if (dtype == DType::float16 || dtype == DType::bfloat16) return 2;

@@ -19,6 +19,7 @@ const Backend* cpu_backend() {
       cpu::conv_forward,
       cpu::conv_max_pool,
       cpu::conv_backward_input,
+      cpu::conv_transpose,
       cpu::conv_backward_weight,
       cpu::max_pool,
       cpu::max_pool_backward,

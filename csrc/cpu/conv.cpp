@@ -5,9 +5,12 @@
 #include <stdexcept>
 #include <utility>
 
+#include "activation.hpp"
 #include "conv/choice.hpp"
+#include "conv/volume.hpp"
 #include "conv/winograd_tiles.hpp"
 #include "parallel.hpp"
+#include "tiling.hpp"
 
 namespace fastconv::cpu {
 namespace {
@@ -78,14 +81,36 @@ void zero(void* data, int64_t bytes) {
 }
 void zero(const View& view) { zero(view.data, view.elements() * itemsize(view.dtype)); }
 
+// What the result is where no part writes: the activation of the bias, or 0.
+template <class T>
+void fill(const View& out, MemoryFormat format, const View* bias, Activation activation, T* result) {
+  if (bias == nullptr) return zero(result, out.elements() * int64_t(sizeof(T)));
+  const int64_t images = out.shape[0], channels = out.shape[1], pixels = out.elements() / (images * channels);
+  std::vector<T> values(bias->as<const T>(), bias->as<const T>() + channels);
+  if (activation != Activation::none) activation_kernel<T>(activation)(values.data(), values.data(), channels);
+  if (format == MemoryFormat::contiguous)
+    parallel_items(images * channels, kMoveFlops * double(pixels), [&](int64_t plane) {
+      std::fill_n(result + plane * pixels, pixels, values[size_t(plane % channels)]);
+    });
+  else
+    parallel_items(images * pixels, kMoveFlops * double(channels),
+                   [&](int64_t pixel) { std::copy(values.begin(), values.end(), result + pixel * channels); });
+}
+
+template <class T>
+void fill_result(const View& out, const View* bias, Activation activation) {
+  fill(out, out.format, bias, activation, out.as<T>());
+}
+
 // `complete`: the parts make all of the result.
 template <class T>
 void correlate(const std::vector<Correlation>& parts, bool complete, Algorithm algorithm, const View& in,
                const View& weight, const View* bias, Activation activation, const View& out) {
+  if (parts.empty()) return fill_result<T>(out, bias, activation);
   const Plan chosen = plan(parts, algorithm, in.format, out.format);
   const Formatted<T> source(in, chosen.in);
   const FormattedResult<T> result(out, chosen.out);
-  if (!complete) zero(result.data(), out.elements() * int64_t(sizeof(T)));
+  if (!complete) fill(out, chosen.out, bias, activation, result.data());
   const CorrelationData<T> data = {
       source.data(), chosen.in, weight.as<const T>(), bias ? bias->as<const T>() : nullptr, activation,
       result.data(), chosen.out};
@@ -128,8 +153,6 @@ Choice choose(const Correlation& c, Algorithm algorithm, MemoryFormat in, Memory
 }
 
 void require_implemented(const ConvProblem& problem, Algorithm algorithm) {
-  if (!is_planar(problem))
-    throw std::invalid_argument("convolution: 3 spatial dimensions have no CPU implementation");
   if (algorithm == Algorithm::winograd && !winograd_possible(forward_correlation(problem)))
     throw std::invalid_argument(
         "convolution: algorithm \"winograd\" is for kernels of 3x3 and 5x5 of stride and dilation 1");
@@ -137,8 +160,9 @@ void require_implemented(const ConvProblem& problem, Algorithm algorithm) {
 
 const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm algorithm, Precision,
                                 DType dtype, MemoryFormat source, MemoryFormat result) {
-  if (!is_planar(problem) || itemsize(dtype) < 4) return nullptr;
+  if (itemsize(dtype) < 4) return nullptr;
   if (algorithm == Algorithm::winograd && !winograd_possible(forward_correlation(problem))) return nullptr;
+  if (!is_planar(problem)) return volume_implementation(problem, pass, algorithm, dtype, source, result);
   if (pass == Pass::forward)
     return choose(forward_correlation(problem), algorithm, source, result).algorithm->name;
   if (pass == Pass::backward_weight) {
@@ -150,22 +174,35 @@ const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm
   return plan(parts, algorithm, source, result).algorithms.front()->name;
 }
 
+void fill_unreached(const View& result, const View* bias, Activation activation) {
+  const auto run = result.dtype == DType::float32 ? fill_result<float> : fill_result<double>;
+  run(result, bias, activation);
+}
+
 void conv_forward(const ConvProblem& problem, const View& x, const View& weight, const View* bias,
                   Activation activation, Algorithm algorithm, Precision, const View& y) {
   require_implemented(problem, algorithm);
   if (y.elements() == 0) return;
+  if (!is_planar(problem)) return volume_forward(problem, x, weight, bias, activation, algorithm, y);
   const auto run = x.dtype == DType::float32 ? correlate<float> : correlate<double>;
   run({forward_correlation(problem)}, true, algorithm, x, weight, bias, activation, y);
 }
 
 void conv_backward_input(const ConvProblem& problem, const View& grad, const View& weight, Algorithm algorithm,
-                         Precision, const View& dx) {
+                         Precision precision, const View& dx) {
+  conv_transpose(problem, grad, weight, nullptr, Activation::none, algorithm, precision, dx);
+}
+
+void conv_transpose(const ConvProblem& problem, const View& x, const View& weight, const View* bias,
+                    Activation activation, Algorithm algorithm, Precision, const View& y) {
   require_implemented(problem, algorithm);
-  if (dx.elements() == 0) return;
+  if (y.elements() == 0) return;
+  if (!is_planar(problem)) return volume_backward_input(problem, x, weight, bias, activation, algorithm, y);
   const BackwardParts backward = backward_correlations(problem);
-  if (grad.elements() == 0 || backward.parts.empty()) return zero(dx);
-  const auto run = grad.dtype == DType::float32 ? correlate<float> : correlate<double>;
-  run(backward.parts, backward.complete, algorithm, grad, weight, nullptr, Activation::none, dx);
+  const bool fused = activation == Activation::none || activation == Activation::relu;
+  const auto run = x.dtype == DType::float32 ? correlate<float> : correlate<double>;
+  run(backward.parts, backward.complete, algorithm, x, weight, bias, fused ? activation : Activation::none, y);
+  if (!fused) cpu::activation(activation, y, y);
 }
 
 void conv_backward_weight(const ConvProblem& problem, const View& grad, const View& x, Algorithm algorithm,
@@ -176,6 +213,7 @@ void conv_backward_weight(const ConvProblem& problem, const View& grad, const Vi
     if (db) zero(*db);
     return;
   }
+  if (!is_planar(problem)) return volume_backward_weight(problem, grad, x, algorithm, dw, db);
   const auto run = grad.dtype == DType::float32 ? backward_weight<float> : backward_weight<double>;
   run(forward_correlation(problem), algorithm, grad, x, dw, db);
 }

@@ -19,15 +19,22 @@ __all__: list[str] = [
     "batch_norm",
     "batch_norm_backward",
     "config",
-    "conv2d",
-    "conv2d_backward_input",
-    "conv2d_backward_weight",
+    "conv",
     "conv2d_max_pool2d",
     "conv_backward_input",
     "conv_backward_weight",
     "conv_forward",
     "conv_implementation",
+    "conv_input_gradient",
     "conv_problem",
+    "conv_transpose",
+    "conv_transpose_backward_input",
+    "conv_transpose_backward_weight",
+    "conv_transpose_forward",
+    "conv_transpose_input_gradient",
+    "conv_transpose_problem",
+    "conv_transpose_weight_gradient",
+    "conv_weight_gradient",
     "cpu_backend",
     "cross_entropy",
     "cross_entropy_backward",
@@ -298,7 +305,8 @@ def batch_norm_backward(
     output_mask: tuple[bool, bool, bool],
 ) -> tuple[numpy.ndarray | None, numpy.ndarray | None, numpy.ndarray | None]: ...
 def config() -> dict[str, typing.Any]: ...
-def conv2d(
+def conv(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
     x: typing.Any,
     weight: typing.Any,
     bias: typing.Any,
@@ -312,31 +320,6 @@ def conv2d(
     out: typing.Any,
     precision: typing.Any = "highest",
 ) -> numpy.ndarray: ...
-def conv2d_backward_input(
-    grad: typing.Any,
-    weight: typing.Any,
-    input_shape: typing.Any,
-    stride: typing.Any,
-    padding: typing.Any,
-    dilation: typing.Any,
-    groups: typing.Any,
-    algorithm: typing.Any,
-    memory_format: typing.Any,
-    out: typing.Any,
-    precision: typing.Any = "highest",
-) -> numpy.ndarray: ...
-def conv2d_backward_weight(
-    grad: typing.Any,
-    x: typing.Any,
-    weight_shape: typing.Any,
-    stride: typing.Any,
-    padding: typing.Any,
-    dilation: typing.Any,
-    groups: typing.Any,
-    bias: bool,
-    algorithm: typing.Any,
-    precision: typing.Any = "highest",
-) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
 def conv2d_max_pool2d(
     x: typing.Any,
     weight: typing.Any,
@@ -400,6 +383,20 @@ def conv_implementation(
     result: how the result lies, for backward_weight the input.
     """
 
+def conv_input_gradient(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
+    grad: typing.Any,
+    weight: typing.Any,
+    input_shape: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    dilation: typing.Any,
+    groups: typing.Any,
+    algorithm: typing.Any,
+    memory_format: typing.Any,
+    out: typing.Any,
+    precision: typing.Any = "highest",
+) -> numpy.ndarray: ...
 def conv_problem(
     x_shape: typing.Any,
     weight_shape: typing.Any,
@@ -409,6 +406,97 @@ def conv_problem(
     groups: typing.Any = 1,
     operation: str = "conv2d",
 ) -> ConvProblem: ...
+def conv_transpose(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
+    x: typing.Any,
+    weight: typing.Any,
+    bias: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    output_padding: typing.Any,
+    groups: typing.Any,
+    dilation: typing.Any,
+    activation: typing.Any,
+    algorithm: typing.Any,
+    memory_format: typing.Any,
+    out: typing.Any,
+    precision: typing.Any = "highest",
+) -> numpy.ndarray: ...
+def conv_transpose_backward_input(
+    problem: ConvProblem,
+    grad: typing.Any,
+    weight: typing.Any,
+    algorithm: typing.Any,
+    precision: typing.Any = "highest",
+) -> numpy.ndarray: ...
+def conv_transpose_backward_weight(
+    problem: ConvProblem,
+    grad: typing.Any,
+    x: typing.Any,
+    algorithm: typing.Any,
+    precision: typing.Any = "highest",
+) -> numpy.ndarray: ...
+def conv_transpose_forward(
+    problem: ConvProblem,
+    x: typing.Any,
+    weight: typing.Any,
+    bias: typing.Any,
+    activation: typing.Any,
+    algorithm: typing.Any,
+    memory_format: typing.Any,
+    precision: typing.Any = "highest",
+) -> numpy.ndarray: ...
+def conv_transpose_input_gradient(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
+    grad: typing.Any,
+    weight: typing.Any,
+    input_shape: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    output_padding: typing.Any,
+    groups: typing.Any,
+    dilation: typing.Any,
+    algorithm: typing.Any,
+    memory_format: typing.Any,
+    out: typing.Any,
+    precision: typing.Any = "highest",
+) -> numpy.ndarray: ...
+def conv_transpose_problem(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
+    x_shape: typing.Any,
+    weight_shape: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    output_padding: typing.Any,
+    groups: typing.Any,
+    dilation: typing.Any,
+) -> ConvProblem: ...
+def conv_transpose_weight_gradient(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
+    grad: typing.Any,
+    x: typing.Any,
+    weight_shape: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    output_padding: typing.Any,
+    groups: typing.Any,
+    dilation: typing.Any,
+    algorithm: typing.Any,
+    precision: typing.Any = "highest",
+) -> numpy.ndarray: ...
+def conv_weight_gradient(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
+    grad: typing.Any,
+    x: typing.Any,
+    weight_shape: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    dilation: typing.Any,
+    groups: typing.Any,
+    bias: bool,
+    algorithm: typing.Any,
+    precision: typing.Any = "highest",
+) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
 def cpu_backend() -> typing.Any:
     """
     The CPU backend as a capsule for register_cuda_backend, for tests.

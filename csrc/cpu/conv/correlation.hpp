@@ -56,7 +56,7 @@ bool few_channels_a_group(const Correlation&);
 // planes, where pixels fill the vectors.
 bool few_outputs(const Correlation&);
 
-// 1-D problems count as 2-D ones of height 1. Three spatial dimensions have no CPU implementation yet.
+// 1-D problems count as 2-D ones of height 1; of 3-D ones (volume.cpp) the correlations are those of a slice.
 inline bool is_planar(const ConvProblem& problem) { return problem.spatial <= 2; }
 
 Correlation forward_correlation(const ConvProblem&);

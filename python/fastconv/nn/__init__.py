@@ -26,7 +26,8 @@ from fastconv.nn.average import (
 )
 from fastconv.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
 from fastconv.nn.container import Sequential, chain
-from fastconv.nn.conv import Conv1d, Conv2d
+from fastconv.nn.conv import Conv1d, Conv2d, Conv3d
+from fastconv.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from fastconv.nn.dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from fastconv.nn.flatten import Flatten, Identity, Unflatten
 from fastconv.nn.linear import Linear
@@ -83,6 +84,10 @@ __all__ = [
     "ConstantPad3d",
     "Conv1d",
     "Conv2d",
+    "Conv3d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
+    "ConvTranspose3d",
     "CrossEntropyLoss",
     "Dropout",
     "Dropout1d",

@@ -10,7 +10,8 @@ from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn.activation import ReLU, Sigmoid, Tanh
 from fastconv.nn.batchnorm import BatchNorm1d, BatchNorm2d, BatchNorm3d
-from fastconv.nn.conv import Conv1d, Conv2d
+from fastconv.nn.conv import Conv1d, Conv2d, Conv3d
+from fastconv.nn.conv_transpose import ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
 from fastconv.nn.linear import Linear
 from fastconv.nn.module import Module
 from fastconv.nn.pooling import MaxPool2d
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
 
     from fastconv.ops.types import Activation
 
-_COMPUTING = (Conv1d, Conv2d, Linear)
+_COMPUTING = (
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    Linear,
+)
 _NORMALISING = (BatchNorm1d, BatchNorm2d, BatchNorm3d)  # which compute ReLU alone
 _ACTIVATIONS: dict[type[Module], Activation] = {ReLU: "relu", Sigmoid: "sigmoid", Tanh: "tanh"}
 

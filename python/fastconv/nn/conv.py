@@ -18,9 +18,11 @@ if TYPE_CHECKING:
 
 
 class Convolution(Module):
-    """What the convolution layers have in common."""
+    """What the convolution layers of one to three dimensions have in common."""
 
     dimensions: int
+    transposed = False
+    output_padding: tuple[int, ...]
 
     def __init__(
         self,
@@ -44,14 +46,16 @@ class Convolution(Module):
         self.groups = integer(self._kind, "groups", groups)
         self.memory_format = memory_format
         self._check()
-        shape = (self.out_channels, self.in_channels // self.groups, *self.kernel_size)
+        channels = (self.out_channels, self.in_channels)
+        first, second = channels[::-1] if self.transposed else channels
+        shape = (first, second // self.groups, *self.kernel_size)
         self.weight = Parameter(init.empty(shape))
         self.bias = Parameter(init.empty((self.out_channels,))) if bias else None
         self.reset_parameters()
 
     @property
     def _kind(self) -> str:
-        return f"Conv{self.dimensions}d"
+        return f"Conv{'Transpose' if self.transposed else ''}{self.dimensions}d"
 
     def _sizes(self, name: str, value: Any, minimum: int = 1) -> tuple[int, ...]:
         return sizes(self._kind, name, value, self.dimensions, minimum)
@@ -73,7 +77,8 @@ class Convolution(Module):
             )
 
     def reset_parameters(self) -> None:
-        """Draw weight and bias from U(+-1/sqrt(fan_in))."""
+        """Draw weight and bias from U(+-1/sqrt(fan_in)), as PyTorch counts it: the second
+        dimension of the weight times its kernel."""
         init.uniform_fan_in_(self.weight, self.bias)
 
     def output_shape(self, input_shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -91,6 +96,8 @@ class Convolution(Module):
             text += f", padding={self.padding}"
         if self.dilation != ones:
             text += f", dilation={self.dilation}"
+        if getattr(self, "output_padding", zeros) != zeros:
+            text += f", output_padding={self.output_padding}"
         if self.groups != 1:
             text += f", groups={self.groups}"
         if self.bias is None:
@@ -149,3 +156,20 @@ class Conv2d(Convolution):
             return conv2d_relu_max_pool2d(input, weight, bias, window, pooling, self.memory_format)
         formats: Any = {"activation": activation, "memory_format": self.memory_format}
         return F.conv2d(input, weight, bias, *window, **formats)
+
+
+class Conv3d(Convolution):
+    """3-D cross-correlation of (N, in_channels, D, H, W) to (N, out_channels, D', H', W'); as
+    :class:`Conv2d`.
+
+    Three numbers are (depth, height, width). weight (out_channels, in_channels/groups, kd, kh,
+    kw).
+    """
+
+    dimensions = 3
+
+    def forward(self, input: Tensor, activation: Activation | None = None) -> Tensor:
+        """The convolution; ``activation`` is computed in the same kernel."""
+        window = (self.stride, self.padding, self.dilation, self.groups)
+        formats: Any = {"activation": activation, "memory_format": self.memory_format}
+        return F.conv3d(input, self.weight, self.bias, *window, **formats)

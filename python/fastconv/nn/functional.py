@@ -22,7 +22,13 @@ from fastconv.nn.averages import (
 )
 from fastconv.nn.border import pad
 from fastconv.nn.class_losses import cross_entropy, multi_margin_loss, nll_loss
-from fastconv.nn.convolution import conv1d
+from fastconv.nn.convolution import (
+    conv1d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
 from fastconv.nn.curves import (
     elu,
     gelu,
@@ -64,6 +70,10 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "conv1d",
     "conv2d",
+    "conv3d",
+    "conv_transpose1d",
+    "conv_transpose2d",
+    "conv_transpose3d",
     "cross_entropy",
     "dropout",
     "dropout1d",

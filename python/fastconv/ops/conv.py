@@ -3,9 +3,10 @@
 y[n, k, i, j] = bias[k] + sum over c, r, s of
                 weight[k, c, r, s] * x[n, c, i * stride + r * dilation - padding, j * ...]
 
-with x zero outside its bounds. ``conv2d`` and its two backward functions check shapes on every
-call; ``conv_problem`` checks once, and ``conv_forward``, ``conv_backward_input`` and
-``conv_backward_weight`` take its result.
+with x zero outside its bounds. ``conv2d`` and its two backward functions (``conv1d`` and ``conv3d``
+have their own files) check shapes on every call; ``conv_problem`` checks once, and
+``conv_forward``, ``conv_backward_input`` and ``conv_backward_weight`` take its result, of any
+number of spatial dimensions.
 """
 
 from __future__ import annotations
@@ -62,8 +63,8 @@ def conv2d(
         TypeError: not arrays, another or mixed dtypes, or parameters of another type.
         MemoryError: the result cannot be held.
     """
-    return _core.conv2d(
-        x, weight, bias, stride, padding, dilation, groups,
+    return _core.conv(
+        2, x, weight, bias, stride, padding, dilation, groups,
         activation, chosen_algorithm(algorithm), memory_format, out, float32_precision(),
     )  # fmt: skip
 
@@ -96,8 +97,8 @@ def conv2d_backward_input(
     Raises:
         ValueError, TypeError, MemoryError: as ``conv2d``.
     """
-    return _core.conv2d_backward_input(
-        grad, weight, input_shape, stride, padding, dilation, groups,
+    return _core.conv_input_gradient(
+        2, grad, weight, input_shape, stride, padding, dilation, groups,
         chosen_algorithm(algorithm), memory_format, out, float32_precision(),
     )  # fmt: skip
 
@@ -129,18 +130,10 @@ def conv2d_backward_weight(
     Raises:
         ValueError, TypeError, MemoryError: as ``conv2d``.
     """
-    return _core.conv2d_backward_weight(
-        grad,
-        x,
-        weight_shape,
-        stride,
-        padding,
-        dilation,
-        groups,
-        bias,
-        chosen_algorithm(algorithm),
-        float32_precision(),
-    )
+    return _core.conv_weight_gradient(
+        2, grad, x, weight_shape, stride, padding, dilation, groups, bias,
+        chosen_algorithm(algorithm), float32_precision(),
+    )  # fmt: skip
 
 
 def conv_problem(

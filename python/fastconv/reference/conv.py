@@ -208,3 +208,8 @@ def conv2d_backward_weight(
     """`conv_backward_weight` of grad (N, K, P, Q) and x -> `weight_shape`, (K,) or None."""
     problem = conv_problem(x.shape, weight_shape, stride, padding, dilation, groups)
     return conv_backward_weight(problem, grad, x, bias, algorithm)
+
+
+conv1d = conv3d = conv2d  # of any number of spatial dimensions
+conv1d_backward_input = conv3d_backward_input = conv2d_backward_input
+conv1d_backward_weight = conv3d_backward_weight = conv2d_backward_weight
