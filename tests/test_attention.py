@@ -1,4 +1,4 @@
-"""Attention: the function and the layer."""
+"""Attention, the encoder of a transformer, and what they are made of."""
 
 from __future__ import annotations
 
@@ -106,6 +106,11 @@ def test_gradients_by_finite_differences():
             ValueError,
             "attn_mask and is_causal exclude each other",
         ),
+        (
+            lambda: nn.TransformerEncoderLayer(4, 2, activation="tan"),
+            ValueError,
+            "TransformerEncoderLayer: activation must be",
+        ),
     ],
 )
 def test_errors(call, error, text):
@@ -121,6 +126,44 @@ def test_dropout_of_weights_only_in_training():
     np.testing.assert_array_equal(layer(x, x, x)[0].data, still.data)
     moved = layer.train()(x, x, x)[0]
     assert np.abs(moved.data - still.data).max() > 1e-3
+
+
+def test_a_small_vision_transformer_learns():
+    """Patches as a strided convolution, a class token, positions, two layers of an encoder."""
+    fc.manual_seed(0)
+
+    class Net(nn.Module):
+        def __init__(self):
+            self.patches = nn.Conv2d(1, 16, 3, stride=3)
+            self.token = nn.Parameter(np.zeros((1, 1, 16), np.float32))
+            self.positions = nn.Parameter(normal((1, 10, 16), 3, "float32") * np.float32(0.1))
+            layer = nn.TransformerEncoderLayer(16, 2, 32, 0.0, batch_first=True, norm_first=True)
+            self.encoder = nn.TransformerEncoder(layer, 2, nn.LayerNorm(16))
+            self.head = nn.Linear(16, 2)
+
+        def forward(self, x):
+            tokens = self.patches(x).flatten(2).transpose(1, 2)
+            first = self.token + fc.zeros(x.shape[0], 1, 16)
+            tokens = fc.cat([first, tokens], 1) + self.positions
+            return self.head(self.encoder(tokens)[:, 0])
+
+    net = Net()
+    assert "encoder.layers.1.self_attn.out_proj.weight" in net.state_dict()
+    rng = np.random.default_rng(1)
+    labels = rng.integers(2, size=64)
+    images = rng.standard_normal((64, 1, 9, 9)).astype(np.float32) * np.float32(0.3)
+    images[labels == 1, :, 3:6, 3:6] += 1
+    x, target = fc.tensor(images), fc.tensor(labels)
+    optimizer = fc.optim.Adam(net.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(25):
+        optimizer.zero_grad()
+        loss = F.cross_entropy(net(x), target)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[0] > 0.5 and losses[-1] < 0.1
+    assert all(parameter.grad is not None for parameter in net.parameters())
 
 
 # ---- Beside PyTorch ----
@@ -191,3 +234,24 @@ def test_weights_of_each_head():
     other = theirs(there, there, there, average_attn_weights=False)[1]
     np.testing.assert_allclose(mine.data, other.detach().numpy(), rtol=1e-12)
     assert ours(here, here, here, need_weights=False)[1] is None
+
+
+@pytest.mark.parametrize("norm_first", [True, False])
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_encoder_equals_pytorch(norm_first, activation):
+    torch = pytest.importorskip("torch")
+    given = {"batch_first": True, "norm_first": norm_first}
+    functions = {"relu": ("relu", "relu"), "tanh": (F.tanh, torch.tanh)}[activation]
+    layer = nn.TransformerEncoderLayer(8, 2, 16, 0.0, functions[0], **given)
+    twin = torch.nn.TransformerEncoderLayer(8, 2, 16, 0.0, functions[1], **given)
+    ours, theirs = twins(
+        nn.TransformerEncoder(layer, 2, nn.LayerNorm(8)),
+        torch.nn.TransformerEncoder(twin, 2, torch.nn.LayerNorm(8), enable_nested_tensor=False),
+    )
+    x, grad = normal((3, 5, 8), 0, "float64"), normal((3, 5, 8), 1, "float64")
+    here, there = fc.tensor(x, requires_grad=True), torch.from_numpy(x.copy()).requires_grad_()
+    y, expected = ours(here), theirs(there)
+    np.testing.assert_allclose(y.data, expected.detach().numpy(), rtol=1e-9, atol=1e-11)
+    y.backward(grad)
+    expected.backward(torch.from_numpy(grad.copy()))
+    same_gradients(ours, theirs, [(here, there)])

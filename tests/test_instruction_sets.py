@@ -26,6 +26,7 @@ KERNEL_TESTS = [
     "batch_norm",
     "conv_pool",
     "dropout",
+    "group_norm",
     "local_response_norm",
     "update",
     "determinism",

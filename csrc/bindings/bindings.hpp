@@ -15,6 +15,7 @@ void bind_linear(pybind11::module_& m);
 void bind_activation(pybind11::module_& m);
 void bind_loss(pybind11::module_& m);
 void bind_norm(pybind11::module_& m);
+void bind_group_norm(pybind11::module_& m);
 void bind_local_response_norm(pybind11::module_& m);
 void bind_dropout(pybind11::module_& m);
 void bind_optimizer(pybind11::module_& m);

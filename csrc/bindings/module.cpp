@@ -91,6 +91,7 @@ PYBIND11_MODULE(_core, m) {
   bind_activation(m);
   bind_loss(m);
   bind_norm(m);
+  bind_group_norm(m);
   bind_local_response_norm(m);
   bind_dropout(m);
   bind_optimizer(m);

@@ -130,6 +130,14 @@ struct Backend {
                               const View* weight, const View* bias, const View& mean, const View& invstd,
                               const View* dx, const View* dw, const View* db);
 
+  // Over each group of each example; layer normalisation too. weight, bias: one number a channel. mean, invstd
+  // (batch, groups): what the result was computed with.
+  void (*group_norm)(const GroupNormProblem&, double eps, const View& x, const View* weight, const View* bias,
+                     const View& y, const View& mean, const View& invstd);
+  void (*group_norm_backward)(const GroupNormProblem&, const View& grad, const View& x, const View* weight,
+                              const View& mean, const View& invstd, const View* dx, const View* dw,
+                              const View* db);
+
   // x / (k + alpha * mean of x^2 over a window of channels)^beta
   void (*local_response_norm)(const NormProblem&, const ResponseNormParameters&, const View& x, const View& y);
   void (*local_response_norm_backward)(const NormProblem&, const ResponseNormParameters&, const View& grad,

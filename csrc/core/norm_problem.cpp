@@ -1,5 +1,6 @@
 #include "norm_problem.hpp"
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace fastconv {
@@ -36,6 +37,29 @@ void check_trainable(const char* operation, const NormProblem& p) {
   if (p.batch * p.plane() == 1)
     throw std::invalid_argument(std::string(operation) + ": input " + to_string(p.input_shape()) +
                                 " has one value a channel; training needs more, a variance");
+}
+
+GroupNormProblem make_group_norm_problem(const char* operation, const Shape& input, int64_t groups) {
+  const NormProblem p = make_norm_problem(operation, input);
+  const std::string prefix = std::string(operation) + ": ";
+  if (groups < 1)
+    throw std::invalid_argument(prefix + "num_groups must be at least 1, got " + std::to_string(groups));
+  if (p.channels % groups != 0)
+    throw std::invalid_argument(prefix + "num_groups=" + std::to_string(groups) + " does not divide the " +
+                                std::to_string(p.channels) + " channels of input " + to_string(input));
+  return {p.batch, p.channels, groups, p.plane()};
+}
+
+GroupNormProblem make_layer_norm_problem(const char* operation, const Shape& input, const Shape& normalized) {
+  checked_elements(operation, "input", input);
+  const size_t count = normalized.size();
+  if (count == 0 || count > input.size() ||
+      !std::equal(normalized.begin(), normalized.end(), input.end() - count))
+    throw std::invalid_argument(std::string(operation) + ": normalized_shape " + to_string(normalized) +
+                                " is not the end of the input's shape " + to_string(input));
+  GroupNormProblem p{1, 1, 1, 1};
+  for (size_t i = 0; i < input.size(); ++i) (i < input.size() - count ? p.batch : p.channels) *= input[i];
+  return p;
 }
 
 }   // namespace fastconv

@@ -21,6 +21,19 @@ NormProblem make_norm_problem(const char* operation, const Shape& input);
 // Training needs a variance: std::invalid_argument where a channel has a single value.
 void check_trainable(const char* operation, const NormProblem& problem);
 
+// Groups of channels of each example, normalised by themselves: input seen as (batch, channels, plane). A layer
+// normalisation is one group of channels that are its elements, and planes of 1.
+struct GroupNormProblem {
+  int64_t batch = 0, channels = 0, groups = 1, plane = 1;
+
+  int64_t elements_of_group() const { return channels / groups * plane; }
+};
+
+// std::invalid_argument where the groups do not divide the channels.
+GroupNormProblem make_group_norm_problem(const char* operation, const Shape& input, int64_t groups);
+// std::invalid_argument where the last dimensions of the input are not `normalized`.
+GroupNormProblem make_layer_norm_problem(const char* operation, const Shape& input, const Shape& normalized);
+
 //   norm:n8c64h56   as other descriptors (descriptor.cpp); without an extent (N, C)
 std::string describe(const NormProblem& problem);
 NormProblem parse_norm(const std::string& descriptor);

@@ -4,6 +4,7 @@
 #include "batch_norm.hpp"
 #include "conv.hpp"
 #include "dropout.hpp"
+#include "group_norm.hpp"
 #include "linear.hpp"
 #include "local_response_norm.hpp"
 #include "loss.hpp"
@@ -36,6 +37,8 @@ const Backend* cpu_backend() {
       cpu::cross_entropy_backward,
       cpu::batch_norm,
       cpu::batch_norm_backward,
+      cpu::group_norm,
+      cpu::group_norm_backward,
       cpu::local_response_norm,
       cpu::local_response_norm_backward,
       cpu::dropout,

@@ -1,5 +1,6 @@
 #include "local_response_norm.hpp"
 
+#include "lanes.hpp"
 #include "math.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
@@ -12,8 +13,14 @@ template <class T>
 struct ThreeQuarters {
   explicit FASTCONV_INLINE ThreeQuarters(double) {}
   FASTCONV_INLINE Vec<T> operator()(Vec<T> s) const {
-    const Vec<T> root = sqrt(s);
-    return T(1) / (root * sqrt(root));
+    const Vec<T> inverse_root = T(1) / sqrt(s);
+    return inverse_root * sqrt(inverse_root);
+  }
+  // s^-3/4, and s^-7/4 without another division.
+  FASTCONV_INLINE Vec<T> with_next(Vec<T> s, Vec<T>* next) const {
+    const Vec<T> inverse_root = T(1) / sqrt(s), power = inverse_root * sqrt(inverse_root);
+    *next = power * inverse_root * inverse_root;
+    return power;
   }
 };
 
@@ -31,21 +38,14 @@ struct AnyPower {
       return power;
     }
   }
+  FASTCONV_INLINE Vec<T> with_next(Vec<T> s, Vec<T>* next) const {
+    const Vec<T> power = (*this)(s);
+    *next = power / s;
+    return power;
+  }
   FASTCONV_INLINE Vec<double> raise(Vec<double> s) const { return exp<double>(-beta * log<double>(s)); }
   double beta;
 };
-
-template <class T>
-FASTCONV_INLINE Vec<T> take(const T* p, int count) {
-  return count == kLanes<T> ? load(p) : load_partial(p, count);
-}
-
-template <bool kStream, class T>
-FASTCONV_INLINE void put(T* p, Vec<T> v, int count) {
-  if (count != kLanes<T>) return store_partial(p, v, count);
-  if constexpr (kStream) return stream<T>(p, v);
-  store(p, v);
-}
 
 template <bool kSquares, class T, int kCount>
 FASTCONV_INLINE void sum_rows(const Responses<T>& r, int64_t at, int count, Vec<T> (&sum)[kCount]) {
@@ -74,9 +74,8 @@ FASTCONV_INLINE void walk(const Responses<T>& r, const T* result, const Step& st
       i += count;
     };
     if constexpr (kStream) {
-      const int past = int(reinterpret_cast<uintptr_t>(result + to) % kVectorBytes / sizeof(T));
-      const int64_t missing = past ? kLane - past : 0;
-      if (missing > 0) single(int(missing < r.n ? missing : r.n));
+      const int first = to_aligned(result + to, r.n);
+      if (first > 0) single(first);
     }
     for (; i + kVectors * kLane <= r.n; i += kVectors * kLane) {
       Vec<T> sum[kVectors];
@@ -112,9 +111,9 @@ void slopes_as(const Responses<T>& r, const ResponseTerms& t, const T* grad, con
   const Power<T> power(t.beta);
   const T k = T(t.k), alpha = T(t.alpha);
   walk<true, false>(r, slope, [&](Vec<T> sum, int64_t row, int64_t at, int count) {
-    const Vec<T> s = sum * alpha + k, p = power(s);
-    put<false>(powers + row, p, count);
-    put<false>(slope + row, take(grad + at, count) * take(x + at, count) * p / s, count);
+    Vec<T> next;
+    put<false>(powers + row, power.with_next(sum * alpha + k, &next), count);
+    put<false>(slope + row, take(grad + at, count) * take(x + at, count) * next, count);
   });
 }
 

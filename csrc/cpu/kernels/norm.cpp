@@ -1,21 +1,9 @@
 #include "norm.hpp"
 
-#include "vec.hpp"
+#include "lanes.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
-
-template <class T>
-FASTCONV_INLINE Vec<T> take(const T* p, int count) {
-  return count == kLanes<T> ? load(p) : load_partial(p, count);
-}
-
-template <bool kStream, class T>
-FASTCONV_INLINE void put(T* p, Vec<T> v, int count) {
-  if (count != kLanes<T>) return store_partial(p, v, count);
-  if constexpr (kStream) return stream<T>(p, v);
-  store(p, v);
-}
 
 // Where a run gets its terms: the same ones everywhere, or one a channel.
 template <class T>
@@ -37,6 +25,31 @@ struct Terms {
       : mean(t.mean), scale(t.scale), bias(t.bias), slope(t.slope), shift(t.shift) {}
   Term<T> mean, scale, bias, slope, shift;
 };
+template <class T>
+using OneChannel = Terms<T, Same>;
+template <class T>
+using AllChannels = Terms<T, Each>;
+
+// Of a row that is normalised by itself: its own mean and deviation, a weight and a bias for each element.
+template <class T>
+struct OwnStatistics {
+  struct Scale {
+    FASTCONV_INLINE Vec<T> at(int64_t i, int count) const { return weight.at(i, count) * factor.value; }
+    Each<T> weight;
+    Same<T> factor;
+  };
+
+  explicit FASTCONV_INLINE OwnStatistics(const NormTerms<T>& t)
+      : mean(t.mean),
+        scale{Each<T>(t.scale), Same<T>(t.factor)},
+        bias(t.bias),
+        slope(t.slope),
+        shift(t.shift) {}
+  Same<T> mean;
+  Scale scale;
+  Each<T> bias;
+  Same<T> slope, shift;
+};
 
 // The result before the ReLU: one expression for both passes, so that both see the same sign.
 template <class T>
@@ -56,8 +69,8 @@ struct Normalize {
   const T* x;
   T* y;
 
-  template <template <class> class Term>
-  FASTCONV_INLINE void operator()(const Terms<T, Term>& t, int64_t i, int count) const {
+  template <class Terms>
+  FASTCONV_INLINE void operator()(const Terms& t, int64_t i, int count) const {
     const Vec<T> v =
         affine<T>(take(x + i, count) - t.mean.at(i, count), t.scale.at(i, count), t.bias.at(i, count));
     put<kStream>(y + i, kRelu ? select<T>(v < T(0), zero<T>(), v) : v, count);
@@ -70,28 +83,24 @@ struct Backward {
   const T *grad, *x;
   T* dx;
 
-  template <template <class> class Term>
-  FASTCONV_INLINE void operator()(const Terms<T, Term>& t, int64_t i, int count) const {
-    Vec<T> g = take(grad + i, count), centred{};
+  template <class Terms>
+  FASTCONV_INLINE void operator()(const Terms& t, int64_t i, int count) const {
+    // Loads first: behind a branch of theirs the compiler fuses no product into a sum, and bits would differ.
+    Vec<T> g = take(grad + i, count), centred{}, bias{}, slope{}, shift{};
     const Vec<T> scale = t.scale.at(i, count);
     if constexpr (kRelu || kCentred) centred = take(x + i, count) - t.mean.at(i, count);
-    if constexpr (kRelu) g = stopped<T>(g, affine<T>(centred, scale, t.bias.at(i, count)));
+    if constexpr (kRelu) bias = t.bias.at(i, count);
+    if constexpr (kCentred) slope = t.slope.at(i, count), shift = t.shift.at(i, count);
+    if constexpr (kRelu) g = stopped<T>(g, affine<T>(centred, scale, bias));
     g *= scale;
-    if constexpr (kCentred) g += centred * t.slope.at(i, count) + t.shift.at(i, count);
+    if constexpr (kCentred) g += centred * slope + shift;
     put<kStream>(dx + i, g, count);
   }
   const T* result() const { return dx; }
 };
 
-template <class T>
-int to_aligned(const T* p, int64_t n) {
-  const int past = int(reinterpret_cast<uintptr_t>(p) % kVectorBytes / sizeof(T));
-  const int count = past ? kLanes<T> - past : 0;
-  return count < n ? count : int(n);
-}
-
-template <bool kStream, class T, template <class> class Term, class Step>
-FASTCONV_INLINE void walk(const Terms<T, Term>& terms, int64_t n, const Step& step) {
+template <bool kStream, class T, class Terms, class Step>
+FASTCONV_INLINE void walk(const Terms& terms, int64_t n, const Step& step) {
   int64_t i = 0;
   if constexpr (kStream) {
     i = to_aligned(step.result(), n);
@@ -101,68 +110,74 @@ FASTCONV_INLINE void walk(const Terms<T, Term>& terms, int64_t n, const Step& st
   if (i < n) step(terms, i, int(n - i));
 }
 
-template <class T, template <class> class Term, bool kRelu, bool kStream>
+template <class T, template <class> class Terms, bool kRelu, bool kStream>
 void normalize_as(const T* x, T* y, int64_t runs, int64_t stride, int64_t n, const NormTerms<T>& given) {
-  const Terms<T, Term> terms(given);
+  const Terms<T> terms(given);
   for (int64_t at = 0; at < runs * stride; at += stride)
-    walk<kStream>(terms, n, Normalize<T, kRelu, kStream>{x + at, y + at});
+    walk<kStream, T>(terms, n, Normalize<T, kRelu, kStream>{x + at, y + at});
   if (kStream) end_stream();
 }
 
-template <class T, template <class> class Term>
+template <class T, template <class> class Terms>
 void normalize_all(const T* x, T* y, int64_t runs, int64_t stride, int64_t n, const NormTerms<T>& t,
                    bool stream) {
   if (t.relu)
-    stream ? normalize_as<T, Term, true, true>(x, y, runs, stride, n, t)
-           : normalize_as<T, Term, true, false>(x, y, runs, stride, n, t);
+    stream ? normalize_as<T, Terms, true, true>(x, y, runs, stride, n, t)
+           : normalize_as<T, Terms, true, false>(x, y, runs, stride, n, t);
   else
-    stream ? normalize_as<T, Term, false, true>(x, y, runs, stride, n, t)
-           : normalize_as<T, Term, false, false>(x, y, runs, stride, n, t);
+    stream ? normalize_as<T, Terms, false, true>(x, y, runs, stride, n, t)
+           : normalize_as<T, Terms, false, false>(x, y, runs, stride, n, t);
 }
 
 template <class T>
 void normalize_rows(const T* x, T* y, int64_t rows, int64_t channels, const NormTerms<T>& t, bool stream) {
-  normalize_all<T, Each>(x, y, rows, channels, channels, t, stream);
+  normalize_all<T, AllChannels>(x, y, rows, channels, channels, t, stream);
 }
 
-template <class T, template <class> class Term, bool kRelu, bool kCentred, bool kStream>
+template <class T, template <class> class Terms, bool kRelu, bool kCentred, bool kStream>
 void backward_as(const T* grad, const T* x, T* dx, int64_t runs, int64_t stride, int64_t n,
                  const NormTerms<T>& given) {
-  const Terms<T, Term> terms(given);
+  const Terms<T> terms(given);
   for (int64_t at = 0; at < runs * stride; at += stride)
-    walk<kStream>(terms, n, Backward<T, kRelu, kCentred, kStream>{grad + at, x + at, dx + at});
+    walk<kStream, T>(terms, n, Backward<T, kRelu, kCentred, kStream>{grad + at, x + at, dx + at});
   if (kStream) end_stream();
 }
 
-template <class T, template <class> class Term, bool kRelu>
+template <class T, template <class> class Terms, bool kRelu>
 void backward_with(const T* grad, const T* x, T* dx, int64_t runs, int64_t stride, int64_t n,
                    const NormTerms<T>& t, bool stream) {
   if (t.slope)
-    stream ? backward_as<T, Term, kRelu, true, true>(grad, x, dx, runs, stride, n, t)
-           : backward_as<T, Term, kRelu, true, false>(grad, x, dx, runs, stride, n, t);
+    stream ? backward_as<T, Terms, kRelu, true, true>(grad, x, dx, runs, stride, n, t)
+           : backward_as<T, Terms, kRelu, true, false>(grad, x, dx, runs, stride, n, t);
   else
-    stream ? backward_as<T, Term, kRelu, false, true>(grad, x, dx, runs, stride, n, t)
-           : backward_as<T, Term, kRelu, false, false>(grad, x, dx, runs, stride, n, t);
+    stream ? backward_as<T, Terms, kRelu, false, true>(grad, x, dx, runs, stride, n, t)
+           : backward_as<T, Terms, kRelu, false, false>(grad, x, dx, runs, stride, n, t);
 }
 
-template <class T, template <class> class Term>
+template <class T, template <class> class Terms>
 void backward_all(const T* grad, const T* x, T* dx, int64_t runs, int64_t stride, int64_t n,
                   const NormTerms<T>& t, bool stream) {
-  t.relu ? backward_with<T, Term, true>(grad, x, dx, runs, stride, n, t, stream)
-         : backward_with<T, Term, false>(grad, x, dx, runs, stride, n, t, stream);
+  t.relu ? backward_with<T, Terms, true>(grad, x, dx, runs, stride, n, t, stream)
+         : backward_with<T, Terms, false>(grad, x, dx, runs, stride, n, t, stream);
 }
 
 template <class T>
 void backward_rows(const T* grad, const T* x, T* dx, int64_t rows, int64_t channels, const NormTerms<T>& t,
                    bool stream) {
-  backward_all<T, Each>(grad, x, dx, rows, channels, channels, t, stream);
+  backward_all<T, AllChannels>(grad, x, dx, rows, channels, channels, t, stream);
 }
 
 }   // namespace
 
 template <class T>
 NormKernels<T> norm_kernels() {
-  return {norm_sums<T>(), normalize_all<T, Same>, normalize_rows<T>, backward_all<T, Same>, backward_rows<T>};
+  return {norm_sums<T>(),
+          normalize_all<T, OneChannel>,
+          normalize_rows<T>,
+          backward_all<T, OneChannel>,
+          backward_rows<T>,
+          normalize_all<T, OwnStatistics>,
+          backward_all<T, OwnStatistics>};
 }
 
 template NormKernels<float> norm_kernels<float>();

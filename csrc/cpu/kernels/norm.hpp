@@ -14,6 +14,7 @@ struct NormTerms {
   const T *mean, *scale, *bias;
   const T *slope, *shift;   // of the backward pass; null where the statistics are given numbers
   bool relu;
+  const T* factor = nullptr;   // where a row has statistics of its own: of the scale, which is the weight
 };
 
 template <class T>
@@ -30,6 +31,13 @@ struct NormSums {
                        double* sum, double* product);
   void (*grad_moments_rows)(const T* grad, const T* x, int64_t rows, int64_t channels, const NormTerms<T>&,
                             double* sum, double* product);
+  // The sums of g * weight and of g * weight * (x - mean) over n elements, each with a weight of its own.
+  void (*weighted_moments)(const T* grad, const T* x, int64_t n, const T* weight, T mean, double* sum,
+                           double* product);
+  // Added to sum[i] and product[i], element by element: g and g * (x - mean) * invstd of `rows` rows of n that
+  // begin `stride` apart, whose statistics lie `step` apart.
+  void (*column_moments)(const T* grad, const T* x, int64_t rows, int64_t stride, int64_t n, const T* mean,
+                         const T* invstd, int64_t step, double* sum, double* product);
 };
 
 template <class T>
@@ -44,6 +52,11 @@ struct NormKernels {
                    const NormTerms<T>&, bool stream);
   void (*backward_rows)(const T* grad, const T* x, T* dx, int64_t rows, int64_t channels, const NormTerms<T>&,
                         bool stream);
+  // A run with statistics of its own: mean, slope and shift are one number each, scale and bias one an element.
+  void (*normalize_own)(const T* x, T* y, int64_t runs, int64_t stride, int64_t n, const NormTerms<T>&,
+                        bool stream);
+  void (*backward_own)(const T* grad, const T* x, T* dx, int64_t runs, int64_t stride, int64_t n,
+                       const NormTerms<T>&, bool stream);
 };
 
 #ifdef FASTCONV_ISA

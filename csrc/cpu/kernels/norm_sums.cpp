@@ -107,6 +107,23 @@ struct Gradient {
   }
 };
 
+// The gradient times a weight, with x - mean.
+template <class T>
+struct Weighted {
+  using Sums = ShortSums<T>;
+  const T *grad, *x, *weight;
+  Vec<T> mean;
+
+  FASTCONV_INLINE Weighted at(int64_t i) const { return {grad + i, x + i, weight + i, mean}; }
+  FASTCONV_INLINE void add(int64_t i, Sums& sums) const {
+    sums.add(load(grad + i) * load(weight + i), load(x + i) - mean);
+  }
+  FASTCONV_INLINE void add_partial(int64_t i, int count, Sums& sums) const {
+    sums.add(load_partial(grad + i, count) * load_partial(weight + i, count),
+             load_partial(x + i, count) - mean);
+  }
+};
+
 // A step is kChains vectors, each with sums of its own: an addition takes three to four cycles.
 template <class T, class Source>
 FASTCONV_INLINE void sum_runs(const Source& source, int64_t runs, int64_t stride, int64_t n, double* sum,
@@ -253,11 +270,63 @@ void grad_moments_rows(const T* grad, const T* x, int64_t rows, int64_t channels
          : grad_rows<T, false>(grad, x, rows, channels, t, sum, product);
 }
 
+template <class T>
+void weighted_moments(const T* grad, const T* x, int64_t n, const T* weight, T mean, double* sum,
+                      double* product) {
+  sum_runs<T>(Weighted<T>{grad, x, weight, broadcast(mean)}, 1, 0, n, sum, product);
+}
+
+// kVectors neighbouring vectors of columns, the last one of `count` lanes.
+template <int kVectors, class T>
+FASTCONV_INLINE void sum_columns(const T* grad, const T* x, int64_t rows, int64_t stride, const T* mean,
+                                 const T* invstd, int64_t step, int count, double* sum, double* product) {
+  constexpr int kLane = kLanes<T>;
+  for (int64_t row = 0; row < rows;) {
+    ShortSums<T> sums[kVectors];
+    const int64_t end = rows - row < ShortSums<T>::kSteps ? rows : row + ShortSums<T>::kSteps;
+    for (; row < end; ++row) {
+      const Vec<T> m = broadcast(mean[row * step]), s = broadcast(invstd[row * step]);
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) {
+        const T *g = grad + row * stride + v * kLane, *value = x + row * stride + v * kLane;
+        if (kVectors > 1 || count == kLane) {
+          sums[v].add(load(g), (load(value) - m) * s);
+        } else {
+          sums[v].add(load_partial(g, count), (load_partial(value, count) - m) * s);
+        }
+      }
+    }
+    for (int v = 0; v < kVectors; ++v) {
+      if (kVectors > 1 || count == kLane) {
+        sums[v].into(sum + v * kLane, product + v * kLane);
+      } else {
+        double totals[2][kLane] = {};
+        sums[v].into(totals[0], totals[1]);
+        for (int i = 0; i < count; ++i) sum[i] += totals[0][i], product[i] += totals[1][i];
+      }
+    }
+  }
+}
+
+template <class T>
+void column_moments(const T* grad, const T* x, int64_t rows, int64_t stride, int64_t n, const T* mean,
+                    const T* invstd, int64_t step, double* sum, double* product) {
+  constexpr int kVectors = 4, kLane = kLanes<T>;
+  int64_t i = 0;
+  for (; i + kVectors * kLane <= n; i += kVectors * kLane)
+    sum_columns<kVectors>(grad + i, x + i, rows, stride, mean, invstd, step, kLane, sum + i, product + i);
+  for (; i < n; i += kLane) {
+    const int count = n - i < kLane ? int(n - i) : kLane;
+    sum_columns<1>(grad + i, x + i, rows, stride, mean, invstd, step, count, sum + i, product + i);
+  }
+}
+
 }   // namespace
 
 template <class T>
 NormSums<T> norm_sums() {
-  return {moments<T>, moments_rows<T>, grad_moments<T>, grad_moments_rows<T>};
+  return {moments<T>,           moments_rows<T>,     grad_moments<T>,
+          grad_moments_rows<T>, weighted_moments<T>, column_moments<T>};
 }
 
 template NormSums<float> norm_sums<float>();

@@ -47,7 +47,7 @@ from fastconv.nn.loss import (
     ZeroOneLoss,
 )
 from fastconv.nn.module import Module, Parameter
-from fastconv.nn.normalization import LocalResponseNorm
+from fastconv.nn.normalization import GroupNorm, InstanceNorm2d, LayerNorm, LocalResponseNorm
 from fastconv.nn.padding import (
     ConstantPad1d,
     ConstantPad2d,
@@ -63,6 +63,7 @@ from fastconv.nn.padding import (
     ZeroPad3d,
 )
 from fastconv.nn.pooling import MaxPool2d
+from fastconv.nn.transformer import TransformerEncoder, TransformerEncoderLayer
 from fastconv.nn.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
 __all__ = [
@@ -94,11 +95,14 @@ __all__ = [
     "Dropout2d",
     "Dropout3d",
     "Flatten",
+    "GroupNorm",
     "Hardtanh",
     "HingeLoss",
     "HuberLoss",
     "Identity",
+    "InstanceNorm2d",
     "L1Loss",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LocalResponseNorm",
@@ -130,6 +134,8 @@ __all__ = [
     "Softmax",
     "Softplus",
     "Tanh",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "Upsample",
     "UpsamplingBilinear2d",

@@ -52,7 +52,7 @@ from fastconv.nn.losses import (
     smooth_l1_loss,
     zero_one_loss,
 )
-from fastconv.nn.normalize import batch_norm, local_response_norm
+from fastconv.nn.normalize import batch_norm, group_norm, layer_norm, local_response_norm
 from fastconv.nn.probabilities import log_softmax, softmax
 from fastconv.nn.resize import interpolate
 from fastconv.nn.windows import locally_connected1d, locally_connected2d
@@ -82,11 +82,13 @@ __all__ = [
     "elu",
     "flatten",
     "gelu",
+    "group_norm",
     "hardtanh",
     "hinge_loss",
     "huber_loss",
     "interpolate",
     "l1_loss",
+    "layer_norm",
     "leaky_relu",
     "linear",
     "local_response_norm",

@@ -12,6 +12,8 @@ from fastconv.autograd.tensor import Tensor, record
 from fastconv.nn.fused import array_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from fastconv.autograd.engine import Backward
 
 
@@ -92,3 +94,60 @@ def local_response_norm(
         return (ops.local_response_norm_backward(grad, x, size, alpha, beta, k),)
 
     return record(op, y, (input,), backward, [("input", input)])
+
+
+def layer_norm(
+    input: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """``(input - mean) / sqrt(var + eps) * weight + bias`` over the last dimensions, which are
+    ``normalized_shape``."""
+    op = "layer_norm"
+    input = raised(op, input)
+    return _own_statistics(
+        op, ops.layer_norm, ops.layer_norm_backward, input, normalized_shape, weight, bias, eps
+    )
+
+
+def group_norm(
+    input: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """``(input - mean) / sqrt(var + eps) * weight + bias`` with the statistics of each of
+    ``num_groups`` groups of channels of each example (N, C, ...)."""
+    op = "group_norm"
+    input = raised(op, input)
+    return _own_statistics(
+        op, ops.group_norm, ops.group_norm_backward, input, num_groups, weight, bias, eps
+    )
+
+
+def _own_statistics(
+    op: str,
+    forward: Callable[..., Any],
+    backward_of: Callable[..., Any],
+    input: Tensor,
+    extent: Any,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    eps: float,
+) -> Tensor:
+    """Layer and group normalisation: ``extent`` is what a mean is taken over."""
+    x = array_of(op, "input", input)
+    w, b = _optional(op, "weight", weight), _optional(op, "bias", bias)
+    y, mean, invstd = forward(x, extent, w, b, eps)
+    needs = recording(input, weight, bias)
+    if needs is None:
+        return Tensor(y)
+
+    def backward(grad: Any) -> Any:
+        return backward_of(grad, x, extent, w, mean, invstd, output_mask=needs)
+
+    kept = [("input", input)] + ([("weight", weight)] if weight is not None else [])
+    return record(op, y, (input, weight, bias), backward, kept)

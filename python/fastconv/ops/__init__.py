@@ -70,6 +70,12 @@ from fastconv.ops.curve import (
     softplus_backward,
 )
 from fastconv.ops.dropout import dropout
+from fastconv.ops.group_norm import (
+    group_norm,
+    group_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+)
 from fastconv.ops.linear import (
     linear,
     linear_backward,
@@ -140,9 +146,13 @@ __all__ = [
     "elu_backward",
     "gelu",
     "gelu_backward",
+    "group_norm",
+    "group_norm_backward",
     "hardtanh",
     "hardtanh_backward",
     "lamb_update",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",

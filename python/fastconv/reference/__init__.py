@@ -65,6 +65,12 @@ from fastconv.reference.curve import (
     softplus_backward,
 )
 from fastconv.reference.dropout import dropout
+from fastconv.reference.group_norm import (
+    group_norm,
+    group_norm_backward,
+    layer_norm,
+    layer_norm_backward,
+)
 from fastconv.reference.linear import (
     linear,
     linear_backward,
@@ -125,9 +131,13 @@ __all__ = [
     "elu_backward",
     "gelu",
     "gelu_backward",
+    "group_norm",
+    "group_norm_backward",
     "hardtanh",
     "hardtanh_backward",
     "lamb_update",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
