@@ -237,11 +237,11 @@ def test_weights_of_each_head():
 
 
 @pytest.mark.parametrize("norm_first", [True, False])
-@pytest.mark.parametrize("activation", ["relu", "tanh"])
+@pytest.mark.parametrize("activation", ["relu", "gelu", "tanh"])
 def test_encoder_equals_pytorch(norm_first, activation):
     torch = pytest.importorskip("torch")
     given = {"batch_first": True, "norm_first": norm_first}
-    functions = {"relu": ("relu", "relu"), "tanh": (F.tanh, torch.tanh)}[activation]
+    functions = (F.tanh, torch.tanh) if activation == "tanh" else (activation, activation)
     layer = nn.TransformerEncoderLayer(8, 2, 16, 0.0, functions[0], **given)
     twin = torch.nn.TransformerEncoderLayer(8, 2, 16, 0.0, functions[1], **given)
     ours, theirs = twins(
