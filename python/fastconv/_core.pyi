@@ -46,10 +46,14 @@ __all__: list[str] = [
     "gelu_tanh",
     "gelu_tanh_backward",
     "get_num_threads",
+    "group_norm",
+    "group_norm_backward",
     "hardtanh",
     "hardtanh_backward",
     "isa",
     "lamb_update",
+    "layer_norm",
+    "layer_norm_backward",
     "leaky_relu",
     "leaky_relu_backward",
     "linear",
@@ -527,6 +531,22 @@ def gelu_tanh_backward(
     grad: typing.Any, x: typing.Any, a: typing.Any = None, b: typing.Any = None
 ) -> numpy.ndarray: ...
 def get_num_threads() -> int: ...
+def group_norm(
+    x: typing.Any,
+    num_groups: typing.Any,
+    weight: typing.Any,
+    bias: typing.Any,
+    eps: typing.SupportsFloat | typing.SupportsIndex,
+) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]: ...
+def group_norm_backward(
+    grad: typing.Any,
+    x: typing.Any,
+    num_groups: typing.Any,
+    weight: typing.Any,
+    mean: typing.Any,
+    invstd: typing.Any,
+    output_mask: tuple[bool, bool, bool],
+) -> tuple[numpy.ndarray | None, numpy.ndarray | None, numpy.ndarray | None]: ...
 def hardtanh(x: typing.Any, a: typing.Any = None, b: typing.Any = None) -> numpy.ndarray: ...
 def hardtanh_backward(
     grad: typing.Any, x: typing.Any, a: typing.Any = None, b: typing.Any = None
@@ -545,6 +565,22 @@ def lamb_update(
     eps: typing.SupportsFloat | typing.SupportsIndex,
     weight_decay: typing.SupportsFloat | typing.SupportsIndex,
 ) -> None: ...
+def layer_norm(
+    x: typing.Any,
+    normalized_shape: typing.Any,
+    weight: typing.Any,
+    bias: typing.Any,
+    eps: typing.SupportsFloat | typing.SupportsIndex,
+) -> tuple[numpy.ndarray, numpy.ndarray, numpy.ndarray]: ...
+def layer_norm_backward(
+    grad: typing.Any,
+    x: typing.Any,
+    normalized_shape: typing.Any,
+    weight: typing.Any,
+    mean: typing.Any,
+    invstd: typing.Any,
+    output_mask: tuple[bool, bool, bool],
+) -> tuple[numpy.ndarray | None, numpy.ndarray | None, numpy.ndarray | None]: ...
 def leaky_relu(x: typing.Any, a: typing.Any = None, b: typing.Any = None) -> numpy.ndarray: ...
 def leaky_relu_backward(
     grad: typing.Any, x: typing.Any, a: typing.Any = None, b: typing.Any = None
