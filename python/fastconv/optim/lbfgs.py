@@ -25,7 +25,7 @@ class LBFGS(Optimizer):
 
     lr: length of a step in units of the direction (the first: at most lr over the gradient's sum).
     tolerance_grad, tolerance_change: a step ends when no gradient is larger, or the parameters or
-        the loss change by less.
+    the loss change by less.
     line_search_fn: None, or "strong_wolfe" (the same book, algorithms 3.5 and 3.6).
     """
 

@@ -80,7 +80,7 @@ class OneCycleLR(LRScheduler):
 
     pct_start: share of the steps that go up. anneal_strategy: "cos" or "linear".
     cycle_momentum: the momentum (Adam's first beta) goes from ``max_momentum`` down to
-        ``base_momentum`` and up again.
+    ``base_momentum`` and up again.
     """
 
     def __init__(
