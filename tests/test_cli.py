@@ -11,9 +11,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from deadlines import HANG
 
 from fastconv.cli import main
 from fastconv.data.drawings import draw
@@ -317,12 +319,20 @@ def test_bench_refuses_the_file_before_it_measures(capsys, tmp_path: Path, place
     assert "no such folder" in err or "not a regular file" in err
 
 
-def test_bench_of_a_small_call_takes_the_time_asked_for() -> None:
-    from fastconv.bench.measure import in_turns
+def test_bench_of_a_small_call_takes_the_time_asked_for(monkeypatch) -> None:
+    from fastconv.bench import measure
 
-    start = time.perf_counter()
-    (times,) = in_turns([lambda: None], seconds=0.1)
-    assert times.calls > 100 and time.perf_counter() - start < 0.5
+    now = [0.0]
+
+    def pass_on(seconds: float) -> float:
+        now[0] += seconds
+        return now[0]
+
+    clock = SimpleNamespace(perf_counter=lambda: pass_on(1e-7), sleep=pass_on)
+    monkeypatch.setattr(measure, "time", clock)
+    (times,) = measure.in_turns([lambda: pass_on(1e-6)], seconds=0.1)
+    assert times.calls > 100 and times.minimum == pytest.approx(1e-6, rel=0.02)
+    assert 0.1 <= now[0] <= 0.1 + 2 * measure.TURN
 
 
 def test_bench_enters_the_peers_mode_once(capsys, monkeypatch) -> None:
@@ -384,8 +394,10 @@ def test_version_and_help(capsys) -> None:
 # --- as a process --------------------------------------------------------------------------------
 
 
-def start(*arguments: str, **options) -> subprocess.Popen:
-    command = [sys.executable, "-u", "-m", "fastconv", *arguments]
+def start(
+    *arguments: str, how: tuple[str, str] = ("-m", "fastconv"), **options
+) -> subprocess.Popen:
+    command = [sys.executable, "-u", *how, *arguments]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
     )
@@ -399,15 +411,29 @@ def read_until(process: subprocess.Popen, text: str) -> None:
     raise AssertionError(f"{text!r} was never printed")
 
 
+# The command, but its last epoch waits, so that a signal never comes too late.
+HELD = f"""
+import runpy, time
+from fastconv.train.callbacks import Progress
+
+def hold(progress, trainer):
+    if trainer.epoch == trainer.epochs - 1:
+        time.sleep({HANG})
+
+Progress.on_epoch_start = hold
+runpy.run_module("fastconv", run_name="__main__", alter_sys=True)
+"""
+
+
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_stopped_and_resumed_equals_the_uninterrupted_run(tmp_path: Path, stop: int) -> None:
     epochs = ["--epochs", "3", "--batch-size", "64"]
     whole, stopped = str(tmp_path / "whole"), str(tmp_path / "stopped")
-    process = start("train", *epochs, "--output", stopped)
+    process = start("train", *epochs, "--output", stopped, how=("-c", HELD))
     read_until(process, "epoch 1/3")
     time.sleep(0.1)
     process.send_signal(stop)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=HANG)
     if stop == signal.SIGINT:
         assert process.returncode == 130
         advice = f"to go on: fastconv train --resume --output {stopped}"
@@ -417,7 +443,7 @@ def test_stopped_and_resumed_equals_the_uninterrupted_run(tmp_path: Path, stop: 
     assert not (tmp_path / "stopped" / "model.safetensors").exists()
     for folder, more in ((stopped, ["--resume"]), (whole, [])):
         done = start("train", *epochs, "--output", folder, *more)
-        _, err = done.communicate(timeout=120)
+        _, err = done.communicate(timeout=HANG)
         assert (done.returncode, err) == (0, "")
     files = [tmp_path / folder / "model.safetensors" for folder in ("whole", "stopped")]
     assert files[0].read_bytes() == files[1].read_bytes()
@@ -429,7 +455,7 @@ def test_a_reader_that_leaves_is_no_traceback(tmp_path: Path) -> None:
         shell=True,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG,
     )
     assert "Traceback" not in done.stderr
 
@@ -451,7 +477,7 @@ def test_lenet5_on_idx_files(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     arguments = ["lenet5", "--data-dir", str(tmp_path), "--epochs", "6", "--output", str(folder)]
     done = start("train", *arguments, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    _, err = done.communicate(timeout=120)
+    _, err = done.communicate(timeout=HANG)
     assert (done.returncode, err) == (0, "")
     history = json.loads((folder / "history.json").read_text())
     assert history[-1]["val_accuracy"] > 0.9

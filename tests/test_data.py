@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deadlines import HANG
 
 from fastconv.data import ArrayDataset, DataLoader, Normalize, drawings, mnist, read_idx
 from fastconv.data.drawings import draw
@@ -302,7 +303,7 @@ def loader_threads() -> list[threading.Thread]:
 
 
 def wait_for_no_threads() -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while loader_threads() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not loader_threads()
@@ -471,7 +472,7 @@ first = next(batches)[1].numpy().tolist()
 
 def run_script(text: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-c", SCRIPT + text], capture_output=True, text=True, timeout=30
+        [sys.executable, "-c", SCRIPT + text], capture_output=True, text=True, timeout=HANG
     )
 
 

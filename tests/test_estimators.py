@@ -12,6 +12,7 @@ import pytest
 
 pytest.importorskip("sklearn")
 
+from deadlines import HANG
 from sklearn.base import clone
 from sklearn.datasets import make_moons
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -142,6 +143,6 @@ def test_bad_parameters_are_told_when_fitting() -> None:
 def test_without_scikit_learn_it_says_what_to_install() -> None:
     code = "import sys; sys.modules['sklearn'] = None; import fastconv.estimators"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, env=os.environ
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG, env=os.environ
     )
     assert done.returncode == 1 and "pip install 'fastconv[sklearn]'" in done.stderr

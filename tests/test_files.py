@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deadlines import HANG
 
 import fastconv
 from fastconv.files import (
@@ -83,7 +84,7 @@ save_safetensors(sys.argv[1], arrays, {name * 3: name for name in names})
 """
     for run, names in enumerate(("abcdef", "fedcba", "cabfed")):
         command = [sys.executable, "-c", script, str(tmp_path / str(run)), *names]
-        subprocess.run(command, check=True, timeout=60)
+        subprocess.run(command, check=True, timeout=HANG)
     contents = {file.read_bytes() for file in tmp_path.iterdir()}
     assert len(contents) == 1
 
@@ -188,7 +189,7 @@ def test_the_name_appears_only_when_the_bytes_are_synced(tmp_path: Path, monkeyp
 
 def ended_process() -> int:
     process = subprocess.Popen([sys.executable, "-c", ""])
-    process.wait(timeout=60)
+    process.wait(timeout=HANG)
     return process.pid
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deadlines import HANG
 
 import fastconv as fc
 from fastconv import examples
@@ -54,7 +55,7 @@ def test_a_script_starts_alone(tmp_path):
     copy = shutil.copy(FOLDER / "matrix_gradients.py", tmp_path)
     for command in ([copy], ["-m", "fastconv.examples.matrix_gradients"]):
         done = subprocess.run(
-            [sys.executable, *command], capture_output=True, text=True, timeout=60
+            [sys.executable, *command], capture_output=True, text=True, timeout=HANG
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert "df/dx = [-0.112  0.636]" in done.stdout

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from deadlines import HANG
 
 from fastconv import nn, optim
 from fastconv.data import ArrayDataset, DataLoader
@@ -240,30 +241,54 @@ def trainer_stub() -> Trainer:
 SCRIPT = """
 import sys
 from fastconv.data import drawings
-from fastconv.train.run import Config, Run, train
+from fastconv.train import Callback
+from fastconv.train.run import Run, train
+
+class Tell(Callback):
+    def on_batch_end(self, trainer, loss):
+        print("batch", trainer.epoch * len(trainer.loader) + trainer.loader.position, flush=True)
 
 run = Run(sys.argv[1])
 asked = {"model": "xo_net", "epochs": 3, "seed": 4}
 config = run.settle(asked, resume=True)
 run.begin(config, None)
 print("begun", flush=True)
-train(run, config, drawings(1500, 200), resume=True, checkpoint_steps=1)
+train(run, config, drawings(1500, 200), resume=True, callbacks=(Tell(),), checkpoint_steps=1)
+print("ended", flush=True)
+sys.stdin.read()  # so that a signal never comes too late
 """
 
 
 def start(folder: Path) -> subprocess.Popen:
     command = [sys.executable, "-c", SCRIPT, str(folder)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
 
 
-def finish(folder: Path) -> float:
-    """Run to the end; how long it took after it had begun."""
+def finish(folder: Path) -> int:
+    """Run to the end, and return how many batches that took."""
+    process = start(folder)
+    output, error = process.communicate(timeout=HANG)
+    assert process.returncode == 0, error.decode()
+    return output.count(b"batch ")
+
+
+def kill_at(folder: Path, batch: int, delay: float) -> None:
+    """Start the run and kill it `delay` seconds after the end of a batch, or of the run.
+
+    Its checkpoint is written meanwhile.
+    """
     process = start(folder)
     assert process.stdout is not None and process.stdout.readline() == b"begun\n"
-    begun = time.monotonic()
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 0, error.decode()
-    return time.monotonic() - begun
+    while batch > 0:
+        words = process.stdout.readline().split()
+        assert words, "ended by itself"
+        if words == [b"ended"] or (words[0] == b"batch" and int(words[1]) >= batch):
+            break
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=HANG)
+    assert process.returncode == -signal.SIGKILL
 
 
 def check_folder(folder: Path) -> None:
@@ -279,18 +304,11 @@ def check_folder(folder: Path) -> None:
 
 def test_sigkill_at_random_moments(tmp_path: Path) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    duration = finish(whole)
+    batches = finish(whole)
     moments = random.Random(0)
-    kills = 0
-    for _ in range(6):
-        process = start(killed)
-        assert process.stdout is not None and process.stdout.readline() == b"begun\n"
-        time.sleep(moments.uniform(0, 0.3 * duration))
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
-        kills += process.returncode == -signal.SIGKILL
+    for batch in (0, *sorted(moments.sample(range(1, batches), 5))):
+        kill_at(killed, batch, moments.uniform(0, 0.02))
         check_folder(killed)
-    assert kills >= 3, "most runs must have been killed before their end"
     finish(killed)
     check_folder(killed)
     assert not list(killed.glob(".*"))
@@ -304,7 +322,7 @@ def test_leftovers_of_a_kill_are_removed(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
     ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait(timeout=60)
+    ended.wait(timeout=HANG)
     (folder / f".model.safetensors.{ended.pid}.tmp").write_bytes(b"half")
     finish(folder)
     assert not list(folder.glob(".*"))

@@ -60,7 +60,7 @@ def test_accumulated_batches_are_one_larger_batch(accumulate: int) -> None:
     np.testing.assert_allclose(
         [r["train_loss"] for r in small.history],
         [r["train_loss"] for r in large.history],
-        rtol=1e-4 if accumulate == 100 else 0.2,
+        rtol=1e-6,
     )
 
 
