@@ -57,6 +57,24 @@ def test_nan_is_no_good_answer() -> None:
     assert top_k_accuracy(scores, np.array([1, 0]), 2) == 1
 
 
+def test_nan_of_the_target_itself() -> None:
+    scores = np.array([[np.nan, 1.0, 2.0], [1.0, np.nan, np.nan], [np.nan, np.nan, 0.0]])
+    for target, first in (([0, 1, 0], 1), ([0, 2, 1], 1 / 3), ([2, 0, 2], 0)):
+        assert top_k_accuracy(scores, np.array(target), 1) == pytest.approx(first)
+        assert accuracy(scores, np.array(target)) == pytest.approx(first)
+    assert top_k_accuracy(scores, np.array([0, 2, 1]), 2) == 1
+    assert top_k_accuracy(scores, np.array([2, 0, 2]), 2) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint64])
+def test_narrow_labels_are_counted_in_their_cells(dtype) -> None:
+    target, predicted = np.array([99, 3], dtype), np.array([98, 99], dtype)
+    matrix = confusion_matrix(predicted, target, 100)
+    assert matrix.sum() == 2 and matrix[99, 98] == matrix[3, 99] == 1
+    with pytest.raises(TypeError, match="confusion_matrix: output holds float64, expected integ"):
+        confusion_matrix([0.5], [0], 2)
+
+
 def test_of_no_samples() -> None:
     none = np.zeros((0, 3)), np.zeros(0, np.int64)
     assert accuracy(*none) == top_k_accuracy(*none) == 0

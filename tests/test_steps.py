@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from fastconv.train import (
     load_checkpoint,
     sample_hardness,
 )
+from fastconv.train.step import Step
 
 
 def model_of() -> nn.Module:
@@ -159,6 +161,30 @@ def test_early_stopping_knows_which_way_is_better() -> None:
         assert trainer.stop is stop
     with pytest.raises(ValueError, match="mode must be 'auto', 'min' or 'max', got 'up'"):
         EarlyStopping(mode="up")
+
+
+def test_nan_is_never_the_best() -> None:
+    trainer = trainer_of()
+    stopping = EarlyStopping("val_loss", patience=2, restore_best=True)
+    for value, best, stop in (
+        (math.nan, None, False),
+        (2.0, 2.0, False),
+        (math.nan, 2.0, False),
+        (1.0, 1.0, False),
+        (math.nan, 1.0, False),
+        (math.nan, 1.0, True),
+    ):
+        stopping.on_epoch_end(trainer, {"val_loss": value})
+        assert (stopping.best, trainer.stop) == (best, stop)
+        assert (stopping.state_dict()["weights"] is None) == (best is None)
+
+
+@pytest.mark.parametrize("grads", [3, 5])
+def test_gradients_of_other_parameters_are_refused(grads: int) -> None:
+    step = Step(optim.SGD(model_of().parameters(), lr=0.1), accumulate=2)
+    state = {"batches": 1, "samples": 8, "grads": [None] * grads}
+    with pytest.raises(ValueError, match=f"holds gradients of {grads} parameters, expected 4"):
+        step.load_state_dict(state)
 
 
 @pytest.mark.parametrize(("n", "epochs"), [(1, 4), (2, 5), (3, 6), (9, 6)])

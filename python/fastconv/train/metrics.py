@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -29,8 +30,8 @@ def top_k_accuracy(output: Any, target: Any, k: int = 5) -> float:
     """The share of samples whose target is among the `k` largest of their outputs (N, C).
 
     Of equal outputs the first counts as larger, as in `accuracy`, which this is for k = 1. NaN
-    counts as larger than numbers. Raises ValueError for other shapes, targets outside the classes
-    and k below 1.
+    counts as larger than numbers and as equal to NaN. Raises ValueError for other shapes, targets
+    outside the classes and k below 1, TypeError for targets that are no integers.
     """
     output, target = _checked("top_k_accuracy", output, target)
     if output.ndim != 2 or k < 1:
@@ -42,7 +43,9 @@ def top_k_accuracy(output: Any, target: Any, k: int = 5) -> float:
     _check_labels("top_k_accuracy", "target", target, output.shape[1])
     own = np.take_along_axis(output, target[:, None], 1)
     before = np.arange(output.shape[1]) < target[:, None]
-    ahead = ~(output <= own) | ((output == own) & before)
+    unknown, own_unknown = np.isnan(output), np.isnan(own)
+    equal = (output == own) | (unknown & own_unknown)
+    ahead = (output > own) | (unknown & ~own_unknown) | (equal & before)
     return float((ahead.sum(1) < k).mean())
 
 
@@ -50,17 +53,21 @@ def confusion_matrix(output: Any, target: Any, num_classes: int | None = None) -
     """int64 (C, C): how many samples of the row's class were taken for the column's.
 
     output and target as for `accuracy`. num_classes: C where output holds labels; without it the
-    largest label + 1. Raises ValueError for a label outside the classes.
+    largest label + 1. Raises ValueError for a label outside the classes, TypeError for labels that
+    are no integers.
     """
     output, target = _checked("confusion_matrix", output, target)
     predicted = output.argmax(1) if output.ndim == 2 else output
     if output.ndim == 2:
         num_classes = output.shape[1]
     elif num_classes is None:
-        num_classes = 1 + int(max(labels.max(initial=-1) for labels in (output, target)))
+        num_classes = 1 + max(
+            (int(labels.max()) for labels in (output, target) if labels.size), default=-1
+        )
+    num_classes = operator.index(num_classes)
     _check_labels("confusion_matrix", "output", predicted, num_classes)
     _check_labels("confusion_matrix", "target", target, num_classes)
-    cells = target * num_classes + predicted
+    cells = target.astype(np.int64) * num_classes + predicted.astype(np.int64)
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
@@ -81,7 +88,11 @@ def _on_host(value: Any) -> np.ndarray:
 
 
 def _check_labels(name: str, which: str, labels: Any, classes: int) -> None:
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+    if not len(labels):
+        return
+    if labels.dtype.kind not in "iub":
+        raise TypeError(f"{name}: {which} holds {labels.dtype}, expected integers")
+    if not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise ValueError(
             f"{name}: {which} holds labels from {int(labels.min())} to {int(labels.max())}, "
             f"expected 0 to {classes - 1}"

@@ -58,9 +58,15 @@ class Step:
         return {"batches": self._batches, "samples": self._samples, "grads": grads}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`."""
+        """Go on from `state_dict`. Raises ValueError where it is that of other parameters."""
+        parameters = self._parameters() if state["batches"] else []
+        if len(state["grads"]) != len(parameters):
+            raise ValueError(
+                f"Trainer: the checkpoint holds gradients of {len(state['grads'])} parameters, "
+                f"expected {len(parameters)}"
+            )
         self._batches, self._samples = state["batches"], state["samples"]
-        for parameter, grad in zip(self._parameters(), state["grads"], strict=False):
+        for parameter, grad in zip(parameters, state["grads"], strict=True):
             parameter.grad = None if grad is None else Tensor(grad).to(parameter.device)
 
     def _parameters(self) -> list[Tensor]:

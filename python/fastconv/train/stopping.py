@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from fastconv.files import array_of
@@ -13,7 +14,8 @@ class EarlyStopping(Callback):
 
     mode: "min" or "max", which way it improves; "auto" is upwards for a monitor whose name ends in
     "accuracy" and downwards for others, such as losses. restore_best: the model ends with the
-    weights and buffers of its best epoch, however the run ends, save by an exception.
+    weights and buffers of its best epoch, however the run ends, save by an exception. NaN is no
+    improvement and never the best; a run of nothing else keeps its last weights.
     """
 
     def __init__(
@@ -39,7 +41,8 @@ class EarlyStopping(Callback):
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         value = self._sign * _monitored(self, record)
-        if self.best is None or value < self.best - self.min_delta:
+        first = self.best is None and not math.isnan(value)
+        if first or (self.best is not None and value < self.best - self.min_delta):
             self.best, self.waited = value, 0
             if self.restore_best:
                 state = trainer.model.state_dict()
