@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
 import fastconv as fc
 from fastconv import nn
 from fastconv.nn import functional as F
+from fastconv.nn import tables
 from fastconv.reference.layout import lies_channels_last
 from fastconv.testing import LAYOUTS, exact_integers, lay_out, normal
 
@@ -61,6 +64,38 @@ def test_empty_batch():
     assert F.adaptive_avg_pool2d(x, 1).shape == (0, 3, 1, 1)
 
 
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_means_are_of_floating_numbers(dtype):
+    x = fc.tensor(np.ones((1, 1, 2, 2), dtype))
+    for name in ("avg_pool2d", "adaptive_avg_pool2d"):
+        with pytest.raises(TypeError, match=f"^{name}: input must be float32 .* got {dtype}"):
+            getattr(F, name)(x, 2)
+
+
+def test_a_long_row_takes_time_of_its_length():
+    """The table of one window of 200,000 cells is written once, not once for each term."""
+    x = fc.ones(1, 1, 200_000)
+    begin = time.process_time()
+    assert F.adaptive_avg_pool1d(x, 1).item() == 1
+    assert time.process_time() - begin < 4
+
+
+def test_tables_are_kept_up_to_so_many_bytes():
+    built = []
+
+    @tables.remembered
+    def table(size):
+        built.append(size)
+        return (np.zeros(size, np.uint8), (np.zeros(0), True))
+
+    limit = tables._KEPT_BYTES
+    for size in (limit // 2, limit // 2, 8, limit // 2, limit + 1, 8):
+        assert table(size)[0].nbytes == size
+    assert built == [limit // 2, 8, limit + 1]
+    table(limit // 2 - 1), table(limit // 2)  # the oldest, 8, stays; the half in between went
+    assert built[3:] == [limit // 2 - 1, limit // 2]
+
+
 X = fc.tensor(np.zeros((2, 3, 8, 8), np.float32))
 
 
@@ -74,6 +109,7 @@ X = fc.tensor(np.zeros((2, 3, 8, 8), np.float32))
         (lambda: F.avg_pool1d(X, 2), "avg_pool1d: input has shape (2, 3, 8, 8), expected 3"),
         (lambda: F.avg_pool3d(X, 2), "avg_pool3d: input has shape (2, 3, 8, 8), expected 5"),
         (lambda: F.adaptive_avg_pool2d(X, 0), "output_size must be at least 1, got 0"),
+        (lambda: F.adaptive_avg_pool2d(X, 2**40), "adaptive_avg_pool2d: output_size=1099511627776"),
         (lambda: F.adaptive_avg_pool2d(X, (1, 2, 3)), "output_size has 3 values, expected 2"),
         (lambda: F.adaptive_avg_pool1d(X, 1), "adaptive_avg_pool1d: input has shape (2, 3, 8, 8)"),
         (lambda: nn.AvgPool2d(0), "AvgPool2d: kernel_size must be at least 1"),

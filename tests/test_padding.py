@@ -148,3 +148,22 @@ def test_wrong_values(call, text):
 def test_wrong_types(call):
     with pytest.raises(TypeError):
         call()
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_interpolation_is_of_floating_numbers(dtype):
+    with pytest.raises(TypeError, match=f"interpolate: input must be float32 .* got {dtype}"):
+        F.interpolate(fc.tensor(np.ones((1, 1, 2, 2), dtype)), 4)
+
+
+@pytest.mark.parametrize("batch", [0, 1])
+@pytest.mark.parametrize("settings", [{"size": 2**40}, {"scale_factor": 1e300}])
+def test_interpolation_to_what_cannot_be_held(settings, batch):
+    for x in (fc.zeros(batch, 1, 4), fc.zeros(batch, 2, 3, 4)):
+        with pytest.raises(ValueError, match=r"interpolate: (size|scale_factor)=.* is too large"):
+            F.interpolate(x, **settings)
+
+
+def test_a_scale_whose_product_is_infinite_is_refused():
+    with pytest.raises(ValueError, match=r"interpolate: scale_factor=1e\+308 is too large for"):
+        F.interpolate(fc.zeros(1, 1, 100), scale_factor=1e308)

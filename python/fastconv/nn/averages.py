@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,8 +11,15 @@ from fastconv import _core
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.nn.arguments import integer
-from fastconv.nn.fused import array_of
-from fastconv.nn.tables import Table, lies_channels_last, spans_table, summed
+from fastconv.nn.fused import floating_of
+from fastconv.nn.tables import (
+    Table,
+    check_held,
+    lies_channels_last,
+    remembered,
+    spans_table,
+    summed,
+)
 
 
 class Windows(NamedTuple):
@@ -25,27 +30,24 @@ class Windows(NamedTuple):
     counts: Any
 
 
-@functools.lru_cache(maxsize=64)
+@remembered
 def _windows(
     size: int, count: int, kernel: int, stride: int, padding: int, include: bool, dtype: str
 ) -> Windows:
     """A window ends where the padding does, however far ceil mode lets it hang over."""
-    spans, counts = [], []
-    for o in range(count):
-        begin = o * stride - padding
-        end = min(begin + kernel, size + padding)
-        inside = max(begin, 0), min(end, size)
-        spans.append(inside)
-        counts.append(end - begin if include else inside[1] - inside[0])
-    return Windows(*spans_table(size, spans, dtype), np.array(counts, dtype))
+    begins = np.arange(count) * stride - padding
+    ends = np.minimum(begins + kernel, size + padding)
+    inside = np.maximum(begins, 0), np.minimum(ends, size)
+    counts = ends - begins if include else inside[1] - inside[0]
+    return Windows(*spans_table(size, *inside, dtype), counts.astype(dtype))
 
 
-@functools.lru_cache(maxsize=64)
+@remembered
 def _adaptive(size: int, count: int, dtype: str) -> Windows:
     """Window o begins at floor(o * size / count) and ends at ceil((o + 1) * size / count)."""
-    spans = [(o * size // count, -(-(o + 1) * size // count)) for o in range(count)]
-    counts = np.array([end - begin for begin, end in spans], dtype)
-    return Windows(*spans_table(size, spans, dtype), counts)
+    edges = np.arange(count + 1) * size
+    begins, ends = edges[:-1] // count, -(-edges[1:] // count)
+    return Windows(*spans_table(size, begins, ends, dtype), (ends - begins).astype(dtype))
 
 
 def _mean(name: str, input: Tensor, windows: Sequence[Windows], divisor: int | None) -> Tensor:
@@ -76,7 +78,7 @@ def _mean(name: str, input: Tensor, windows: Sequence[Windows], divisor: int | N
 def _avg_pool(
     name: str, input: Tensor, window: tuple[Any, ...], include: bool, divisor: Any
 ) -> Tensor:
-    x = array_of(name, "input", input)
+    x = floating_of(name, "input", input)
     kernel_size, stride, padding, ceil_mode = window
     p = _core.pool_problem(x.shape, kernel_size, stride, padding, 1, ceil_mode, name)
     if divisor is not None and integer(name, "divisor_override", divisor, -(2**62)) == 0:
@@ -132,7 +134,7 @@ def avg_pool3d(
 
 
 def _adaptive_avg_pool(name: str, input: Tensor, output_size: Any, dims: int) -> Tensor:
-    x = array_of(name, "input", input)
+    x = floating_of(name, "input", input)
     if x.ndim != dims + 2 or 0 in x.shape[1:]:
         raise ValueError(
             f"{name}: input has shape {x.shape}, expected {dims + 2} dimensions, of which only the "
@@ -146,8 +148,7 @@ def _adaptive_avg_pool(name: str, input: Tensor, output_size: Any, dims: int) ->
         size if count is None else integer(name, "output_size", count)
         for size, count in zip(x.shape[2:], wanted, strict=True)
     ]
-    if math.prod(counts) > 2**40:
-        raise ValueError(f"{name}: output_size {tuple(counts)} is too large")
+    check_held(name, "output_size", output_size, x.shape, counts)
     found = [_adaptive(*each, x.dtype.name) for each in zip(x.shape[2:], counts, strict=True)]
     return _mean(name, input, found, None)
 

@@ -11,6 +11,7 @@ from fastconv import ops
 from fastconv.autograd.autocast import lowered
 from fastconv.autograd.engine import Backward, recording
 from fastconv.autograd.tensor import Tensor, record
+from fastconv.autograd.variable import FLOATING
 from fastconv.config import algorithm, chosen_algorithm
 
 if TYPE_CHECKING:
@@ -30,6 +31,16 @@ def array_of(operation: str, name: str, x: Any) -> Any:
         f"{operation}: {name} must be a Tensor, got {type(x).__name__} "
         f"(fastconv.ops.{operation} takes arrays)"
     )
+
+
+def floating_of(operation: str, name: str, x: Any) -> Any:
+    array = array_of(operation, name, x)
+    if array.dtype not in FLOATING:
+        raise TypeError(
+            f"{operation}: {name} must be float32 or float64, got {array.dtype} "
+            f"(shape {array.shape})"
+        )
+    return array
 
 
 def arrays_of(operation: str, input: Any, weight: Any, bias: Any) -> tuple[Any, Any, Any]:

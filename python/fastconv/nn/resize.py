@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from typing import Any
 
@@ -11,8 +10,8 @@ import numpy as np
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.nn.arguments import sizes
-from fastconv.nn.fused import array_of
-from fastconv.nn.tables import Table, lies_channels_last, pair_of, summed
+from fastconv.nn.fused import floating_of
+from fastconv.nn.tables import Table, check_held, lies_channels_last, pair_of, remembered, summed
 
 DIMENSIONS = {"nearest": 0, "nearest-exact": 0, "linear": 1, "bilinear": 2, "trilinear": 3}
 
@@ -37,7 +36,7 @@ def _linear(size: int, count: int, step: Any, align_corners: bool) -> tuple[Any,
     return np.stack([low, high], 1), np.stack([1 - share, share], 1)
 
 
-@functools.lru_cache(maxsize=64)
+@remembered
 def tables(
     size: int, count: int, scale: float | None, mode: str, align_corners: bool, dtype: str
 ) -> tuple[Table, Table]:
@@ -77,11 +76,15 @@ def _extents(
     if (size is None) == (scale_factor is None):
         raise ValueError("interpolate: expected either size or scale_factor")
     if size is not None:
-        return [(count, None) for count in sizes("interpolate", "size", size, dims)]
+        counts = list(sizes("interpolate", "size", size, dims))
+        check_held("interpolate", "size", size, shape, counts)
+        return [(count, None) for count in counts]
     scales = _scales(scale_factor, dims)
-    counts = [int(extent * scale) for extent, scale in zip(shape[2:], scales, strict=True)]
+    # A product may be infinite, which no integer is.
+    counts = [int(min(n * scale, 2.0**62)) for n, scale in zip(shape[2:], scales, strict=True)]
     if min(counts) < 1:
         raise ValueError(f"interpolate: scale_factor {scales} leaves nothing of shape {shape}")
+    check_held("interpolate", "scale_factor", scale_factor, shape, counts)
     return list(zip(counts, [None] * dims if recompute else scales, strict=True))
 
 
@@ -99,7 +102,7 @@ def interpolate(
     spatial dimensions. align_corners: the outermost cells' centres stay where they are, instead of
     the outermost edges. recompute_scale_factor: cells are as far apart as the rounded size says.
     """
-    x = array_of("interpolate", "input", input)
+    x = floating_of("interpolate", "input", input)
     dims = x.ndim - 2
     if mode not in DIMENSIONS:
         raise ValueError(f"interpolate: mode must be one of {', '.join(DIMENSIONS)}, got {mode!r}")

@@ -3,10 +3,18 @@ are made of."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import functools
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
+_KEPT_BYTES = 1 << 25  # of the tables of one function
+_MOST = 1 << 40  # elements of a result
 
 
 class Table(NamedTuple):
@@ -28,7 +36,8 @@ def table_of(results: int, rows: Any, cells: Any, weights: Any) -> Table:
     places = np.arange(len(rows)) - starts[rows]
     # What is no cell repeats the first one of its row.
     full = np.zeros((results, terms), np.int64)
-    full[rows, :] = cells[np.minimum(starts[rows], len(rows) - 1)][:, None]
+    some = counts > 0
+    full[some] = cells[starts[some]][:, None]
     full[rows, places] = cells
     factors = np.zeros((results, terms), weights.dtype)
     factors[rows, places] = weights
@@ -42,11 +51,53 @@ def pair_of(count: int, size: int, rows: Any, cells: Any, weights: Any) -> tuple
     return forward, table_of(size, cells[order], rows[order], weights[order])
 
 
-def spans_table(size: int, spans: Sequence[tuple[int, int]], dtype: Any) -> tuple[Table, Table]:
+def spans_table(size: int, begins: Any, ends: Any, dtype: Any) -> tuple[Table, Table]:
     """Sums of the cells [begin, end) of each span."""
-    rows = np.repeat(np.arange(len(spans)), [end - begin for begin, end in spans])
-    cells = np.concatenate([np.arange(begin, end) for begin, end in spans])
-    return pair_of(len(spans), size, rows, cells, np.ones(len(rows), dtype))
+    counts = ends - begins
+    rows = np.repeat(np.arange(len(begins)), counts)
+    firsts = np.cumsum(counts) - counts
+    cells = np.arange(len(rows)) + np.repeat(begins - firsts, counts)
+    return pair_of(len(begins), size, rows, cells, np.ones(len(rows), dtype))
+
+
+def check_held(
+    operation: str, name: str, value: Any, shape: tuple[int, ...], counts: list[int]
+) -> None:
+    """Raises ValueError where a result of ``counts`` of one input's channels is too large."""
+    if math.prod(counts) * shape[1] * max(1, shape[0]) >= _MOST:
+        raise ValueError(
+            f"{operation}: {name}={value} is too large for input {shape}: the result must have "
+            f"less than 2**40 elements"
+        )
+
+
+def remembered(build: Callable[..., T]) -> Callable[..., T]:
+    """``build`` of hashable arguments, whose latest results are kept up to so many bytes."""
+    kept: OrderedDict[tuple[Any, ...], T] = OrderedDict()
+    lock = threading.Lock()
+
+    @functools.wraps(build)
+    def found(*key: Any) -> T:
+        with lock:
+            if key in kept:
+                kept.move_to_end(key)
+                return kept[key]
+        result = build(*key)
+        if _bytes(result) > _KEPT_BYTES:
+            return result
+        with lock:
+            kept[key] = result
+            while sum(map(_bytes, kept.values())) > _KEPT_BYTES:
+                kept.popitem(last=False)
+        return result
+
+    return found
+
+
+def _bytes(tables: Any) -> int:
+    if isinstance(tables, tuple):
+        return sum(map(_bytes, tables))
+    return getattr(tables, "nbytes", 0)
 
 
 def lies_channels_last(x: Any) -> bool:
