@@ -78,6 +78,25 @@ T4 = fc.tensor([0, 1, 2, 0])
 WRONG = [
     (lambda: F.l1_loss(F32, fc.zeros(4)), ValueError, "l1_loss: input has shape (4, 3) but target"),
     (lambda: F.huber_loss(F32, F64), TypeError, "huber_loss: input is float32 but target is flo"),
+    (
+        lambda: F.huber_loss(F32, F32, delta=np.inf),
+        ValueError,
+        "above 0 and finite in float32, got",
+    ),
+    (lambda: F.huber_loss(F32, F32, delta=1e300), ValueError, "huber_loss: delta must be above 0"),
+    (lambda: F.huber_loss(F32, F32, delta=np.nan), ValueError, "huber_loss: delta must be above 0"),
+    (lambda: F.smooth_l1_loss(F32, F32, beta=np.inf), ValueError, "smooth_l1_loss: beta must be"),
+    (lambda: F.smooth_l1_loss(F32, F32, beta=1e-60), ValueError, "smooth_l1_loss: beta must be"),
+    (
+        lambda: F.binary_cross_entropy(F32, F32, F32.double()),
+        TypeError,
+        "binary_cross_entropy: weight is float64 but input is float32",
+    ),
+    (
+        lambda: F.binary_cross_entropy_with_logits(F32, F32, pos_weight=F32.double()),
+        TypeError,
+        "binary_cross_entropy_with_logits: pos_weight is float64 but input is float32",
+    ),
     (lambda: F.huber_loss(F32, F32, delta=0), ValueError, "huber_loss: delta must be above 0"),
     (lambda: F.smooth_l1_loss(F32, F32, beta=-1), ValueError, "beta must be at least 0, got -1"),
     (lambda: F.l1_loss(F32, F32, reduction="max"), ValueError, "l1_loss: reduction must be mean,"),
@@ -136,6 +155,23 @@ WRONG = [
     (lambda: F.zero_one_loss(F32, T4[:2]), ValueError, "zero_one_loss: input has shape (4, 3) but"),
     (lambda: nn.HuberLoss("max"), ValueError, "HuberLoss: reduction must be mean, sum or none"),
 ]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("weight", [None, WEIGHT])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_bad_row_that_is_ignored_spoils_nothing(smoothing, weight, bad):
+    scores, weight = normal(5, 3), None if weight is None else fc.tensor(weight)
+    results = []
+    for row in (scores[1], [bad, 1.0, bad]):
+        scores[1] = row
+        x, target = fc.tensor(scores.copy(), requires_grad=True), fc.tensor([2, -100, 1, 0, 2])
+        loss = F.cross_entropy(x, target, weight, label_smoothing=smoothing)
+        loss.backward()
+        results.append((loss.item(), x.grad.data))
+    assert results[0][0] == results[1][0] and np.isfinite(results[0][0])
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    assert not results[1][1][1].any() and results[1][1][0].all()
 
 
 @pytest.mark.parametrize("call, kind, text", WRONG, ids=[w[2][:40] for w in WRONG])

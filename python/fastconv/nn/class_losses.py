@@ -17,7 +17,7 @@ from fastconv.autograd.autocast import raised
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.autograd.variable import FLOATING
-from fastconv.nn.fused import array_of
+from fastconv.nn.fused import array_of, floating_of
 from fastconv.nn.losses import check_reduction, reduced
 from fastconv.nn.probabilities import log_softmax
 
@@ -56,15 +56,28 @@ def cross_entropy(
     if weight is None and label_smoothing == 0 and not _ignores(t, ignore_index):
         losses = _plain(input, target, reduction)
         return losses.reshape(t.shape) if reduction == "none" and x.ndim > 2 else losses
-    scores = log_softmax(input, 1)
-    place, factor = _classes(operation, scores, target, weight, ignore_index)
+    floating_of(operation, "input", input)
+    place, factor = _classes(operation, input, target, weight, ignore_index)
+    counted = target._data != ignore_index
+    scores = log_softmax(_rows_of(input, counted), 1)
     losses = _picked(operation, scores, place, -factor)
     if label_smoothing:
         smooth = scores if weight is None else scores * weight
-        counted = Tensor((target._data != ignore_index).astype(factor.dtype))
-        smooth = smooth.sum(1) * counted * (-label_smoothing / x.shape[1])
+        share = Tensor(counted.astype(factor.dtype)) * (-label_smoothing / x.shape[1])
+        smooth = smooth.sum(1) * share
         losses = losses * (1 - label_smoothing) + smooth
     return _reduced(losses, factor, t.shape, reduction)
+
+
+def _rows_of(input: Tensor, counted: Any) -> Tensor:
+    """The scores with zeros in the rows that do not count, so that no NaN leaves those."""
+    if isinstance(counted, np.ndarray) and counted.all():
+        return input
+    x, rows = input._data, counted[:, None]
+    out, zero = np.where(rows, x, x.dtype.type(0)), x.dtype.type(0)
+    if recording(input) is None:
+        return Tensor(out)
+    return record("cross_entropy", out, (input,), lambda grad: (np.where(rows, grad, zero),))
 
 
 def _plain(input: Tensor, target: Tensor, reduction: Reduction) -> Tensor:
@@ -109,7 +122,7 @@ def nll_loss(
     """``-input[target]`` of log-probabilities ``input``, such as ``log_softmax`` gives."""
     operation = "nll_loss"
     input = raised(operation, input)
-    x, t = array_of(operation, "input", input), array_of(operation, "target", target)
+    x, t = floating_of(operation, "input", input), array_of(operation, "target", target)
     check_reduction(operation, reduction)
     if x.ndim > 2:
         input, target = _rows(operation, input, target)
@@ -133,7 +146,7 @@ def multi_margin_loss(
     if p not in (1, 2):
         raise ValueError(f"{operation}: p must be 1 or 2, got {p!r}")
     input = raised(operation, input)
-    x = array_of(operation, "input", input)
+    x = floating_of(operation, "input", input)
     array_of(operation, "target", target)
     place, factor = _classes(operation, input, target, weight, None)
     right = _picked(operation, input, place, np.ones_like(factor)).reshape(-1, 1)

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from fastconv.autograd.autocast import raised
 from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
+from fastconv.autograd.variable import FLOATING
 from fastconv.nn.curves import softplus
 from fastconv.nn.fused import array_of
 
@@ -45,7 +47,7 @@ def reduced(operation: str, losses: Tensor, reduction: Reduction) -> Tensor:
 
 
 def weighted(operation: str, name: str, weight: Any, like: Tensor) -> Tensor:
-    """A weight that broadcasts to the shape of ``like``."""
+    """A weight that broadcasts to the shape of ``like``, of its dtype."""
     w = array_of(operation, name, weight)
     try:
         fits = np.broadcast_shapes(w.shape, like.shape) == like.shape
@@ -55,6 +57,8 @@ def weighted(operation: str, name: str, weight: Any, like: Tensor) -> Tensor:
         raise ValueError(
             f"{operation}: {name} has shape {w.shape}, which does not broadcast to {like.shape}"
         )
+    if w.dtype != like.dtype:
+        raise TypeError(f"{operation}: {name} is {w.dtype} but input is {like.dtype}")
     return weight
 
 
@@ -75,9 +79,11 @@ def huber_loss(
 ) -> Tensor:
     """``d**2 / 2`` where d = |input - target| is below ``delta``, else ``delta * (d - delta / 2)``
     (Huber, 1964)."""
-    if not delta > 0:
-        raise ValueError(f"huber_loss: delta must be above 0, got {delta}")
     input, target = operands("huber_loss", input, target)
+    if not _positive(delta, input):
+        raise ValueError(
+            f"huber_loss: delta must be above 0 and finite in {input.dtype}, got {delta}"
+        )
     return reduced("huber_loss", _huber(input - target, delta), reduction)
 
 
@@ -85,12 +91,23 @@ def smooth_l1_loss(
     input: Tensor, target: Tensor, *, reduction: Reduction = "mean", beta: float = 1.0
 ) -> Tensor:
     """The Huber loss of delta ``beta`` divided by ``beta``; with 0 the L1 loss."""
-    if not beta >= 0:
-        raise ValueError(f"smooth_l1_loss: beta must be at least 0, got {beta}")
     input, target = operands("smooth_l1_loss", input, target)
+    if beta != 0 and not _positive(beta, input):
+        raise ValueError(
+            f"smooth_l1_loss: beta must be at least 0, got {beta}; it must be finite, and if not 0 "
+            f"above 0, in {input.dtype} too"
+        )
     difference = input - target
     losses = difference.abs() if beta == 0 else _huber(difference, beta) / beta
     return reduced("smooth_l1_loss", losses, reduction)
+
+
+def _positive(value: float, like: Tensor) -> bool:
+    """Whether a number is above 0 and finite, as it is and in the dtype of ``like``."""
+    if not 0 < value < math.inf or like.dtype not in FLOATING:
+        return bool(0 < value < math.inf)
+    with np.errstate(all="ignore"):
+        return bool(0 < like.dtype.type(value) < math.inf)
 
 
 def _huber(difference: Tensor, delta: float) -> Tensor:

@@ -9,6 +9,9 @@ dtypes.
 
 from __future__ import annotations
 
+import math
+from numbers import Real
+
 from fastconv import _core
 from fastconv.ops.types import Approximation, Array, ArrayLike
 
@@ -50,6 +53,8 @@ def hardtanh_backward(
 def _check_ends(operation: str, min_val: float, max_val: float) -> None:
     if min_val > max_val:
         raise ValueError(f"{operation}: min_val {min_val} is above max_val {max_val}")
+    if min_val != min_val or max_val != max_val:
+        raise ValueError(f"{operation}: min_val {min_val} and max_val {max_val} must be numbers")
 
 
 def silu(x: ArrayLike) -> Array:
@@ -65,8 +70,9 @@ def silu_backward(grad: ArrayLike, x: ArrayLike) -> Array:
 def softplus(x: ArrayLike, beta: float = 1.0, threshold: float = 20.0) -> Array:
     """log(1 + exp(beta * x)) / beta; x itself where beta * x > ``threshold``.
 
-    No exponential overflows, whatever the threshold.
+    No exponential overflows, whatever the threshold. beta: finite, and not 0.
     """
+    _check_beta("softplus", beta)
     return _core.softplus(x, beta, threshold)
 
 
@@ -74,7 +80,13 @@ def softplus_backward(
     grad: ArrayLike, x: ArrayLike, beta: float = 1.0, threshold: float = 20.0
 ) -> Array:
     """Gradient of ``softplus``: grad * sigmoid(beta * x); grad where beta * x > ``threshold``."""
+    _check_beta("softplus_backward", beta)
     return _core.softplus_backward(grad, x, beta, threshold)
+
+
+def _check_beta(operation: str, beta: float) -> None:
+    if isinstance(beta, Real) and (beta == 0 or not math.isfinite(beta)):
+        raise ValueError(f"{operation}: beta must be finite and not 0, got {beta}")
 
 
 def gelu(x: ArrayLike, approximate: Approximation = "none") -> Array:
