@@ -51,6 +51,12 @@ def test_masks():
     np.testing.assert_allclose(scaled.data, attention(q * math.sqrt(6), k, v), rtol=1e-12)
 
 
+def test_a_query_that_sees_no_key_gives_nan():
+    x = fc.ones(2, 3)
+    y = F.scaled_dot_product_attention(x, x, x, fc.tensor([[False, False], [True, False]]))
+    np.testing.assert_array_equal(y.data, [[np.nan] * 3, [1] * 3])
+
+
 def test_gradients_by_finite_differences():
     check_gradients(F.scaled_dot_product_attention, *queries(leading=(2,), length=3, keys=2, d=2))
 
@@ -105,6 +111,21 @@ def test_gradients_by_finite_differences():
             ),
             ValueError,
             "attn_mask and is_causal exclude each other",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(*[fc.zeros(2, 0)] * 3),
+            ValueError,
+            "scaled_dot_product_attention: query (2, 0) and key (2, 0) have no features",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(*[fc.zeros(2, 3)] * 3, fc.zeros(4, 2, 2)),
+            ValueError,
+            "attn_mask has shape (4, 2, 2), which does not broadcast to (2, 2)",
+        ),
+        (
+            lambda: F.scaled_dot_product_attention(*[fc.zeros(2, 3)] * 3, fc.zeros(3, 2)),
+            ValueError,
+            "attn_mask has shape (3, 2), which does not broadcast to (2, 2)",
         ),
         (
             lambda: nn.TransformerEncoderLayer(4, 2, activation="tan"),

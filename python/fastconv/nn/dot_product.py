@@ -39,9 +39,25 @@ def attention_weights(
         raise ValueError(
             f"{operation}: query {query.shape} and key {key.shape} differ in their last dimension"
         )
+    if scale is None and query.shape[-1] == 0:
+        raise ValueError(f"{operation}: query {query.shape} and key {key.shape} have no features")
     factor = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     scores = arithmetic.matmul(query * factor, key.transpose(-2, -1))
-    return softmax(scores if mask is None else scores + mask)
+    return softmax(scores if mask is None else scores + _fitting(operation, mask, scores))
+
+
+def _fitting(operation: str, mask: Tensor, scores: Tensor) -> Tensor:
+    """A mask that broadcasts to the shape of the scores."""
+    try:
+        fits = np.broadcast_shapes(mask.shape, scores.shape) == scores.shape
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"{operation}: attn_mask has shape {mask.shape}, which does not broadcast to "
+            f"{scores.shape} (..., L, S)"
+        )
+    return mask
 
 
 def causal_mask(length: int, keys: int, like: Tensor) -> Tensor:
@@ -65,7 +81,8 @@ def scaled_dot_product_attention(
     query (..., L, d), key (..., S, d), value (..., S, e) to (..., L, e). attn_mask, (..., L, S):
     False where a key is not to be seen, or numbers that are added before the softmax. is_causal: a
     query sees the keys up to its own place. scale: instead of 1 / sqrt(d). Each weight is dropped
-    with probability ``dropout_p``, in evaluation too, as in PyTorch.
+    with probability ``dropout_p``, in evaluation too, as in PyTorch. A query that sees no key gives
+    NaN, the softmax of nothing but -inf, where PyTorch gives 0.
     """
     op = "scaled_dot_product_attention"
     array_of(op, "query", query)
