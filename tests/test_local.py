@@ -147,3 +147,16 @@ def test_summary_without_memory_equals_the_one_with():
     assert summary(build, (2, 11, 12)) == summary(build(), (2, 11, 12))
     with pytest.raises(ValueError, match="Linear: input has shape"):
         summary(build, (2, 11, 17))
+
+
+@pytest.mark.parametrize("images", [0, 2])
+def test_an_empty_batch_is_checked_as_any_other(images):
+    x, weight = fc.zeros(images, 2, 3, 3), fc.zeros(2, 2, 4, 2, 2, 2)
+    with pytest.raises(TypeError, match="weight is float64 but x is float32"):
+        F.locally_connected2d(x, weight.double())
+    with pytest.raises(TypeError, match="bias is float64 but x is float32"):
+        F.locally_connected2d(x, weight, fc.zeros(4, 2, 2).double())
+    with pytest.raises(ValueError, match=r"activation must be None, .* got 'tan'"):
+        F.locally_connected2d(x, weight, activation="tan")
+    with pytest.raises(TypeError, match="x must be float32 or float64, got int64"):
+        F.locally_connected2d(x.long(), weight.long())

@@ -9,9 +9,9 @@ import numpy as np
 
 from fastconv import ops
 from fastconv.autograd.autocast import lowered
-from fastconv.autograd.engine import recording
+from fastconv.autograd.engine import Backward, recording
 from fastconv.autograd.tensor import Tensor, record
-from fastconv.nn.fused import ACTIVATION_BACKWARD, arrays_of, kept_for
+from fastconv.nn.fused import ACTIVATION_BACKWARD, arrays_of, kept_for, sum_over
 
 if TYPE_CHECKING:
     from fastconv.ops.types import Activation
@@ -79,61 +79,86 @@ def locally_connected(
     x, w, b = arrays_of(operation, input, weight, bias)
     problem = _problem(operation, dims, x, w, b, window)
     if x.shape[0] == 0:
-        return _of_no_images(
-            operation, (0, *w.shape[dims : dims + 1], *problem.output), input, weight, bias
-        )
-    groups, (count, *_) = math.prod(problem.output), x.shape
-    outputs, field = w.shape[dims], math.prod(w.shape[dims + 1 :])
-    products = ops.conv_problem(
-        (1, groups * field, count), (groups * outputs, field, 1), groups=groups, operation="conv1d"
-    )
-    matrices = w.reshape(groups * outputs, field, 1)
-
-    def places(y: Any) -> Any:
-        """(1, positions * outputs, N) as (N, outputs, *output)."""
-        return np.ascontiguousarray(
-            y.reshape(*problem.output, outputs, count).transpose(dims + 1, dims, *range(dims))
-        )
-
-    read = columns(problem, x).reshape(1, groups * field, count)
+        return _of_no_images(operation, problem, activation, (input, weight, bias))
+    products = _products(problem, w, x.shape[0])
+    read = columns(problem, x).reshape(products.input_shape)
     biases = None if b is None else b.transpose(*range(1, dims + 1), 0).reshape(-1)
-    y = places(ops.conv_forward(products, read, matrices, biases, activation))
+    matrices = w.reshape(products.weight_shape)
+    y = ops.conv_forward(products, read, matrices, biases, activation)
+    places = y.reshape(*problem.output, w.shape[dims], x.shape[0])
+    y = np.ascontiguousarray(places.transpose(dims + 1, dims, *range(dims)))
     needs = recording(input, weight, bias)
     if needs is None:
         return Tensor(y)
     kept_w, kept_x, kept_y, kept = kept_for(needs, activation, input, weight, y)
+    gradients = _gradients(problem, products, needs, kept_w, kept_x)
 
     def backward(grad: Any) -> Any:
-        dx = dw = db = None
         if activation is not None:
             grad = ACTIVATION_BACKWARD[activation](grad, kept_y)
-        moved = np.ascontiguousarray(grad.transpose(*range(2, dims + 2), 1, 0))
-        moved = moved.reshape(1, groups * outputs, count)
-        if needs[0]:
-            back = ops.conv_backward_input(products, moved, kept_w.reshape(matrices.shape))
-            dx = add_columns(problem, back.reshape(*problem.output, *w.shape[dims + 1 :], count))
-        if needs[1]:
-            again = columns(problem, kept_x).reshape(read.shape)
-            dw = ops.conv_backward_weight(products, moved, again, bias=False)[0].reshape(w.shape)
-        if needs[2]:
-            db = np.sum(grad, axis=0, dtype=np.float64).astype(grad.dtype)
-        return dx, dw, db
+        return gradients(grad)
 
     return record(operation, y, (input, weight, bias), backward, kept)
 
 
-def _of_no_images(operation: str, shape: tuple[int, ...], *tensors: Tensor | None) -> Tensor:
-    """What an empty batch gives, and its gradients."""
-    arrays = [None if t is None else t._data for t in tensors]
-    y = np.zeros_like(arrays[0], shape=shape)
+def _products(problem: Any, w: Any, count: int) -> Any:
+    """The convolution that multiplies the columns of ``count`` images with their filters."""
+    dims = len(problem.output)
+    groups, outputs, field = (
+        math.prod(problem.output),
+        w.shape[dims],
+        math.prod(w.shape[dims + 1 :]),
+    )
+    return ops.conv_problem(
+        (1, groups * field, count), (groups * outputs, field, 1), groups=groups, operation="conv1d"
+    )
+
+
+def _gradients(
+    problem: Any, products: Any, needs: tuple[bool, ...], kept_w: Any, kept_x: Any
+) -> Backward:
+    """From the gradient before the activation to those of input, weight and bias."""
+    dims = len(problem.output)
+    window = (problem.input_shape[1], *problem.kernel)
+
+    def gradients(grad: Any) -> Any:
+        dx = dw = db = None
+        moved = np.ascontiguousarray(grad.transpose(*range(2, dims + 2), 1, 0))
+        moved = moved.reshape(products.output_shape)
+        if needs[0]:
+            back = ops.conv_backward_input(products, moved, kept_w.reshape(products.weight_shape))
+            dx = add_columns(problem, back.reshape(*problem.output, *window, len(grad)))
+        if needs[1]:
+            read = columns(problem, kept_x).reshape(products.input_shape)
+            dw, _ = ops.conv_backward_weight(products, moved, read, bias=False)
+            dw = dw.reshape(*problem.output, grad.shape[1], *window)
+        if needs[2]:
+            db = sum_over(grad, (0,))
+        return dx, dw, db
+
+    return gradients
+
+
+def _of_no_images(
+    operation: str,
+    problem: Any,
+    activation: Activation | None,
+    tensors: tuple[Tensor, Tensor, Tensor | None],
+) -> Tensor:
+    """What an empty batch gives, and its gradients: that of the filters of one position."""
+    arrays: list[Any] = [None if t is None else t._data for t in tensors]
+    x, w, b = arrays
+    first = (0,) * len(problem.output)
+    alone = (slice(None), *first)
+    one = None if b is None else np.ascontiguousarray(b[alone])
+    y = ops.conv_forward(problem, x, w[first], one, activation)
     needs = recording(*tensors)
     if needs is None:
         return Tensor(y)
 
     def backward(_: Any) -> Any:
-        return tuple(
-            np.zeros_like(a) if need else None for a, need in zip(arrays, needs, strict=True)
-        )
+        pairs = zip(arrays, needs, strict=True)
+        return tuple(np.zeros_like(a) if need else None for a, need in pairs)
 
     return record(operation, y, tensors, backward)
 
