@@ -74,12 +74,12 @@ def test_import_loads_nothing_that_can_wait():
 
 
 def test_import_is_quick():
-    """Processor time over NumPy's import; the aim is 60 ms on a quiet machine."""
+    """At most three times NumPy's processor time, which grows as ours on a busy machine."""
     code = (
-        "import time, numpy; start = time.process_time(); import fastconv; "
-        "print(time.process_time() - start)"
+        "from time import process_time as now; start = now(); import numpy; middle = now(); "
+        "import fastconv; print((now() - middle) / (middle - start))"
     )
-    assert min(float(python("-c", code).stdout) for _ in range(5)) <= 0.2
+    assert min(float(python("-c", code).stdout) for _ in range(5)) <= 3
 
 
 def test_no_cuda_is_touched_by_the_import():
