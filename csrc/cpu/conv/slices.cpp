@@ -1,5 +1,6 @@
 #include "slices.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 #include "../isa.hpp"

@@ -16,7 +16,7 @@ constexpr int max_rows(int vectors) { return vectors == 2 ? 6 : 12; }
 #endif
 constexpr int kBundle = 256 / (kVectors * kVectorBytes);
 constexpr int kDepth = kBundle > 1 ? 256 : 128;
-constexpr int64_t kSummed = 160;   // steps; longer blocks are summed in parts, see tiling.hpp
+constexpr int64_t kLongestPart = 160;   // steps; longer blocks are summed in parts, see kSummed in tiling.hpp
 
 template <class T>
 FASTCONV_INLINE Vec<T> positive(Vec<T> v) {
@@ -86,10 +86,10 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
         }
       }
     };
-    const int64_t parts = kDepth < kSummed ? 1 : (run.length + kSummed - 1) / kSummed;
+    const int64_t parts = kDepth < kLongestPart ? 1 : (run.length + kLongestPart - 1) / kLongestPart;
     for (int64_t i = 0, p = 0; i < parts; ++i) {
       const int64_t end = run.length * (i + 1) / parts;
-      if (kDepth > kSummed && summed + end - p > kSummed) {
+      if (kDepth > kLongestPart && summed + end - p > kLongestPart) {
 #pragma GCC unroll 16
         for (int k = 0; k < MR; ++k)
           for (int j = 0; j < NV; ++j) {
@@ -188,7 +188,7 @@ void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
     ptrdiff_t p = run.a_offset, q = run.b_offset;
     const ptrdiff_t end = p + run.length;
     while (p + lanes <= end) {
-      const ptrdiff_t left = (end - p) / lanes, until = p + (left < kSummed ? left : kSummed) * lanes;
+      const ptrdiff_t left = (end - p) / lanes, until = p + (left < kLongestPart ? left : kLongestPart) * lanes;
       for (; p < until; p += lanes, q += lanes) {
         Vec<T> bv[NV];
         for (int j = 0; j < NV; ++j) bv[j] = load(b[j] + q);
@@ -198,7 +198,7 @@ void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
           for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
         }
       }
-      if (left <= kSummed) break;
+      if (left <= kLongestPart) break;
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i)
         for (int j = 0; j < NV; ++j) {

@@ -80,11 +80,11 @@ template <class T>
 struct GemmKernels {
   int lanes;     // elements of a vector
   int vectors;   // vectors of the widest panel
-  // Steps of the reduction between two visits to C: a panel of so many is 16 or 32 KB, half to two thirds of L1.
+  // Steps of the reduction between two visits to C: a panel of so many is at most 32 KB, two thirds of L1.
   // Loading and storing C then costs about 3 %.
   int depth;
-  // Narrow panels to share a pass over what they read together, which would come from beyond L2 for each of them;
-  // rows of A are copied side by side for them. 1: panels are wide.
+  // Narrow panels to share a pass over what they read together, which would come from beyond L2 for each of
+  // them; rows of A are copied side by side for them. 1: panels are wide.
   int bundle;
   void (*panel)(const PanelArgs<T>&);
   void (*planar)(const PlanarArgs<T>&);
