@@ -123,28 +123,35 @@ def test_a_change_for_the_worse_is_seen(name):
         assert text != "" and expected in text, order
 
 
-TILE = "csrc/cuda/tensor_core/tile.cuh"
+LOOP, TILE = "csrc/cuda/tiled/tile.cuh", "csrc/cuda/tiled/tensor_core_tile.cuh"
 CONVOLUTION = {
-    "no barrier": ("    __syncthreads();   // stage i is", "    // stage i is", "between"),
+    "no barrier": (LOOP, "    __syncthreads();   // stage i is", "    // stage i is", "between"),
     "a wait for one group too few": (
+        LOOP,
         "cp_async_wait<Tile::stages - 2>();",
         "cp_async_wait<Tile::stages - 1>();",
         "before the cp.async of thread",
     ),
     "halves of a's fragment swapped": (
+        TILE,
         "(step << 1) | (lane >> 4)));",
         "(step << 1) | (1 - (lane >> 4))));",
         None,
     ),
-    "registers of b's fragment swapped": ("left[2] = {b[0], b[1]}", "left[2] = {b[1], b[0]}", None),
+    "registers of b's fragment swapped": (
+        TILE,
+        "left[2] = {b[0], b[1]}",
+        "left[2] = {b[1], b[0]}",
+        None,
+    ),
 }
 
 
 @pytest.mark.parametrize("name", CONVOLUTION)
 def test_a_change_of_the_convolution_is_seen(name):
     """In what every tensor-core kernel is made of. None: by a wrong result."""
-    old, new, expected = CONVOLUTION[name]
-    changed = build.build_library(None, {TILE: (old, new)}, within="correlation_half.cu")
+    file, old, new, expected = CONVOLUTION[name]
+    changed = build.build_library(None, {file: (old, new)}, within="correlation_half.cu")
     emulated.register(emulated.load(changed))
     try:
         x, w = (exact_integers(shape, 1) for shape in ((2, 32, 8, 9), (40, 32, 3, 3)))

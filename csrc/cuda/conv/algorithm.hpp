@@ -26,7 +26,8 @@ struct ConvAlgorithm {
   void (*backward_weight)(const char* operation, const ConvProblem&, const View& grad, const View& x,
                           const View& dw, const View* db);
 };
-extern const ConvAlgorithm tensor_core_conv;   // ../tensor_core/tensor_core.cu
+extern const ConvAlgorithm tensor_core_conv;   // ../tiled/tiled.cu
+extern const ConvAlgorithm simt_conv;          // ../tiled/tiled.cu
 extern const ConvAlgorithm direct_conv;        // direct.cu
 
 // The three passes of a convolution or of a linear layer (linear.cu), which is one of a single position.

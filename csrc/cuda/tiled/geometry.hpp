@@ -1,4 +1,4 @@
-// What the tensor-core kernels are told: plain data, passed by value.
+// What the tiled kernels are told: plain data, passed by value.
 //
 // Forward and backward-input are both correlations of one array with the weight, the latter one for every
 // residue of the position modulo the stride (a part). Arrays that are read lie channels last in cells of 16
@@ -10,7 +10,7 @@
 #include "../divisor.cuh"
 #include "core/backend.hpp"
 
-namespace fastconv::cuda::tensor_core {
+namespace fastconv::cuda::tiled {
 
 constexpr int kMostParts = 4;   // of an axis: the largest stride of backward-input
 
@@ -46,7 +46,7 @@ struct Correlation {
 };
 
 // dw(k, c, r, s) = sum over positions of grad(k) * x(c) at the tap, over ranges of positions: partial sums of
-// shape (splits, groups, out_channels, taps, channels rounded up to cells) in float32.
+// shape (splits, groups, out_channels, taps, channels rounded up to cells) in what sums are kept in.
 struct WeightGradient {
   int h_in, w_in, h_out, w_out;
   int h_stride, w_stride, h_first, w_first, h_step, w_step, h_taps, w_taps;
@@ -57,7 +57,7 @@ struct WeightGradient {
   int advance_image, advance_row, advance_column;   // a stage's positions on
   Divisor32 h_out_divisor, w_out_divisor;
   const void *grad, *x;
-  float* partial;
+  void* partial;
 };
 
-}   // namespace fastconv::cuda::tensor_core
+}   // namespace fastconv::cuda::tiled

@@ -7,14 +7,14 @@
 #include "geometry.hpp"
 #include "tile.cuh"
 
-namespace fastconv::cuda::tensor_core {
+namespace fastconv::cuda::tiled {
 
 template <class T, class Tile, int cell>
 struct GradientLoad {
   static constexpr int depth = kDepth<T>;
-  static constexpr int a_columns = Tile::m * int(sizeof(T)) / kChunk, a_apart = kThreads / a_columns;
+  static constexpr int a_columns = Tile::m * int(sizeof(T)) / kChunk, a_apart = Tile::threads / a_columns;
   static constexpr int a_rows = depth / a_apart;
-  static constexpr int b_columns = Tile::n * int(sizeof(T)) / cell, b_apart = kThreads / b_columns;
+  static constexpr int b_columns = Tile::n * int(sizeof(T)) / cell, b_apart = Tile::threads / b_columns;
   static constexpr int b_rows = depth / b_apart;
 
   const WeightGradient& c;
@@ -91,31 +91,23 @@ struct GradientLoad {
 
 // The grid's x: tiles, columns fastest; z: groups and their splits.
 template <class T, class Tile, int cell>
-__global__ void __launch_bounds__(kThreads, Tile::blocks)
+__global__ void __launch_bounds__(Tile::threads, Tile::blocks)
     weight_gradient_kernel(const __grid_constant__ WeightGradient c) {
   const int columns = c.h_taps * c.w_taps * c.cells * cell / int(sizeof(T));
   const int column_tiles = (columns + Tile::n - 1) / Tile::n;
   const int m0 = int(blockIdx.x) / column_tiles * Tile::m, n0 = int(blockIdx.x) % column_tiles * Tile::n;
   const int group = int(blockIdx.z) / c.splits, split = int(blockIdx.z) % c.splits;
 
-  Sums<Tile> sums;
+  typename Tile::template Sums<T, true, true> sums;
   GradientLoad<T, Tile, cell> load(c, group, split, m0, n0);
   const int stages =
       min(c.stages_a_split, (c.positions + load.depth - 1) / load.depth - split * c.stages_a_split);
-  multiply<T, Tile, true, true>(sums, dynamic_shared<char>(), stages, load);
+  multiply<Tile>(sums, dynamic_shared<char>(), stages, load);
 
-  const int m = m0 + warp_row<Tile>() + (int(threadIdx.x & 31) >> 2);
-  const int n = n0 + warp_column<Tile>() + int(threadIdx.x & 3) * 2;
-  float* to = c.partial + (int64_t(split) * c.groups + group) * c.out_channels * columns;
-#pragma unroll
-  for (int i = 0; i < Sums<Tile>::rows; ++i)
-#pragma unroll
-    for (int j = 0; j < Sums<Tile>::columns; ++j)
-#pragma unroll
-      for (int half = 0; half < 2; ++half)
-        if (m + i * 16 + half * 8 < c.out_channels && n + j * 8 < columns)
-          store_vector<2>(to + int64_t(m + i * 16 + half * 8) * columns + n + j * 8,
-                          Vector<float, 2>{sums.values[i][j][half * 2], sums.values[i][j][half * 2 + 1]});
+  const int m = m0 + warp_row<Tile>(), n = n0 + warp_column<Tile>();
+  Accumulator<T>* to =
+      static_cast<Accumulator<T>*>(c.partial) + (int64_t(split) * c.groups + group) * c.out_channels * columns;
+  sums.store(to + int64_t(m) * columns + n, columns, c.out_channels - m, columns - n);
 }
 
-}   // namespace fastconv::cuda::tensor_core
+}   // namespace fastconv::cuda::tiled

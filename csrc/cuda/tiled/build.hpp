@@ -3,7 +3,7 @@
 
 #include "geometry.hpp"
 
-namespace fastconv::cuda::tensor_core {
+namespace fastconv::cuda::tiled {
 
 Correlation forward_correlation(const ConvProblem&);
 // For strides up to kMostParts.
@@ -11,4 +11,4 @@ Correlation backward_correlation(const ConvProblem&);
 // depth: positions a stage.
 WeightGradient weight_gradient_of(const ConvProblem&, int depth);
 
-}   // namespace fastconv::cuda::tensor_core
+}   // namespace fastconv::cuda::tiled

@@ -1,10 +1,10 @@
-// What stands around the tensor-core products: arrays into cells of channels, weights into rows, partial sums
+// What stands around the tiled products: arrays into cells of channels, weights into rows, partial sums
 // into results. Bound by memory.
 #include "../launch.cuh"
 #include "epilogue.cuh"
 #include "kernels.hpp"
 
-namespace fastconv::cuda::tensor_core {
+namespace fastconv::cuda::tiled {
 
 constexpr int kCopyThreads = 256;
 
@@ -19,8 +19,8 @@ constexpr int kTilePixels = 64, kTileCells = 8;
 
 template <class T>
 struct TurningTile {
-  static constexpr int pitch = kTilePixels + 4 / int(sizeof(T));   // an odd number of banks
-  Vector<T, 4 / int(sizeof(T))> rows[kTileCells * kLanes16<T>][pitch * sizeof(T) / 4];
+  static constexpr int word = sizeof(T) < 4 ? 4 / int(sizeof(T)) : 1;       // elements
+  Vector<T, word> rows[kTileCells * kLanes16<T>][kTilePixels / word + 1];   // odd
 };
 
 // Channel `d` of the cells in the source, or -1.
@@ -31,7 +31,7 @@ __device__ __forceinline__ int source_channel(const CellCopy& c, int d, int lane
 
 template <class T, bool wide>
 __global__ void __launch_bounds__(kCopyThreads) planes_to_cells_kernel(const __grid_constant__ CellCopy c) {
-  constexpr int lanes = kLanes16<T>, word = 4 / int(sizeof(T)), chunks = kTilePixels / lanes;
+  constexpr int lanes = kLanes16<T>, word = TurningTile<T>::word, chunks = kTilePixels / lanes;
   auto& tile = static_shared<TurningTile<T>>();
   const int64_t tiles = (c.pixels + kTilePixels - 1) / kTilePixels, image = blockIdx.x / tiles;
   const int64_t pixel0 = blockIdx.x % tiles * kTilePixels;
@@ -100,7 +100,8 @@ void copy_to_cells(const Call& call, const CellCopy& c, int cell) {
            kCopyThreads, 0, call.device.stream, c);
     return;
   }
-  const auto kernel = cell == 16 ? gather_cells_kernel<T, kLanes16<T>> : gather_cells_kernel<T, 4>;
+  constexpr int few = sizeof(T) == 2 ? 4 : kLanes16<T>;   // wider types have cells of 16 bytes alone
+  const auto kernel = cell == 16 ? gather_cells_kernel<T, kLanes16<T>> : gather_cells_kernel<T, few>;
   launch(call.operation, kernel, loop_grid(call.device, c.batch * c.pixels * cells, kCopyThreads), kCopyThreads,
          0, call.device.stream, c);
 }
@@ -147,8 +148,9 @@ __global__ void __launch_bounds__(kCopyThreads)
        i += int64_t(gridDim.x) * kCopyThreads) {
     const int channel = int(i % width);
     if (channel >= c.channels) continue;
-    float sum = 0;
-    for (int split = 0; split < c.splits; ++split) sum += c.partial[split * count + i];
+    Accumulator<T> sum = 0;
+    for (int split = 0; split < c.splits; ++split)
+      sum += static_cast<const Accumulator<T>*>(c.partial)[split * count + i];
     const int64_t tap = i / width % taps, k = i / width / taps;
     dw[(k * c.channels + channel) * taps + tap] = narrow<T>(sum);
   }
@@ -168,20 +170,20 @@ constexpr int kBiasChunks = kCopyThreads / kBiasRows;   // columns of a block, 1
 
 template <class T>
 struct BiasSums {
-  float values[kBiasRows][kBiasChunks * kLanes16<T> + 1];
+  Accumulator<T> values[kBiasRows][kBiasChunks * kLanes16<T> + 1];
 };
 
 // The grid's x: columns; y: slices of the positions.
 template <class T>
 __global__ void __launch_bounds__(kCopyThreads)
-    bias_partial_kernel(const __grid_constant__ WeightGradient c, float* partial) {
+    bias_partial_kernel(const __grid_constant__ WeightGradient c, Accumulator<T>* partial) {
   constexpr int lanes = kLanes16<T>;
   auto& sums = static_shared<BiasSums<T>>();
   const int row = int(threadIdx.x) / kBiasChunks, column = int(threadIdx.x) % kBiasChunks;
   const int chunk = int(blockIdx.x) * kBiasChunks + column;
   const int slice = (c.positions + int(gridDim.y) - 1) / int(gridDim.y);
   const int64_t first = int64_t(blockIdx.y) * slice, end = min(int64_t(c.positions), first + slice);
-  float sum[lanes];
+  Accumulator<T> sum[lanes];
 #pragma unroll
   for (int e = 0; e < lanes; ++e) sum[e] = 0;
   if (chunk < c.grad_pixel)
@@ -195,7 +197,7 @@ __global__ void __launch_bounds__(kCopyThreads)
   for (int e = 0; e < lanes; ++e) sums.values[row][column * lanes + e] = sum[e];
   __syncthreads();
   for (int i = int(threadIdx.x); i < kBiasChunks * lanes; i += kCopyThreads) {
-    float all = 0;
+    Accumulator<T> all = 0;
 #pragma unroll
     for (int r = 0; r < kBiasRows; ++r) all += sums.values[r][i];
     const int64_t at = int64_t(blockIdx.x) * kBiasChunks * lanes + i;
@@ -205,33 +207,37 @@ __global__ void __launch_bounds__(kCopyThreads)
 
 template <class T>
 __global__ void __launch_bounds__(kCopyThreads)
-    bias_finish_kernel(const __grid_constant__ WeightGradient c, int slices, const float* partial, T* db) {
+    bias_finish_kernel(const __grid_constant__ WeightGradient c, int slices, const Accumulator<T>* partial,
+                       T* db) {
   const int k = int(blockIdx.x) * kCopyThreads + int(threadIdx.x);
   if (k >= c.groups * c.out_channels) return;
   const int64_t row = c.grad_pixel * kLanes16<T>;
   const int64_t at = int64_t(k / c.out_channels) * c.grad_group * kLanes16<T> + k % c.out_channels;
-  float sum = 0;
+  Accumulator<T> sum = 0;
   for (int i = 0; i < slices; ++i) sum += partial[i * row + at];
   db[k] = narrow<T>(sum);
 }
 
 template <class T>
-void bias_gradient(const Call& call, const WeightGradient& c, int slices, float* partial, void* db) {
+void bias_gradient(const Call& call, const WeightGradient& c, int slices, void* partial, void* db) {
+  using A = Accumulator<T>;
   const dim3 grid(unsigned(ceil_div(c.grad_pixel, kBiasChunks)), unsigned(slices));
-  launch(call.operation, bias_partial_kernel<T>, grid, kCopyThreads, 0, call.device.stream, c, partial);
+  launch(call.operation, bias_partial_kernel<T>, grid, kCopyThreads, 0, call.device.stream, c,
+         static_cast<A*>(partial));
   launch(call.operation, bias_finish_kernel<T>,
          dim3(unsigned(ceil_div(int64_t(c.groups) * c.out_channels, kCopyThreads))), kCopyThreads, 0,
-         call.device.stream, c, slices, static_cast<const float*>(partial), static_cast<T*>(db));
+         call.device.stream, c, slices, static_cast<const A*>(partial), static_cast<T*>(db));
 }
 
 #define FASTCONV_PACK(T)                                                                   \
   template void copy_to_cells<T>(const Call&, const CellCopy&, int);                       \
   template void pack_weight<T>(const Call&, const Correlation&, const WeightCopy&, int);   \
   template void finish_weight_gradient<T>(const Call&, const WeightGradient&, int, void*); \
-  template void bias_gradient<T>(const Call&, const WeightGradient&, int, float*, void*);
+  template void bias_gradient<T>(const Call&, const WeightGradient&, int, void*, void*);
 FASTCONV_PACK(half)
 FASTCONV_PACK(bfloat16)
 FASTCONV_PACK(float)
+FASTCONV_PACK(double)
 #undef FASTCONV_PACK
 
-}   // namespace fastconv::cuda::tensor_core
+}   // namespace fastconv::cuda::tiled

@@ -6,7 +6,7 @@
 #include "kernels.hpp"
 #include "tile.cuh"
 
-namespace fastconv::cuda::tensor_core {
+namespace fastconv::cuda::tiled {
 
 // Where a stage's cells of one column go on: the cell of the tap, and the tap.
 struct TapCursor {
@@ -27,11 +27,11 @@ struct TapCursor {
 template <class T, class Tile, Source source, bool turned_weight>
 struct CorrelationLoad {
   static constexpr int cell = source == Source::small_taps ? 8 : 16;
-  static constexpr int columns = kRowBytes / cell;   // cells of a row a stage
-  static constexpr int apart = kThreads / columns;   // rows from one of a thread's to the next
+  static constexpr int columns = kRowBytes / cell;        // cells of a row a stage
+  static constexpr int apart = Tile::threads / columns;   // rows from one of a thread's to the next
   static constexpr int a_rows = Tile::m / apart, b_rows = Tile::n / apart;
   static constexpr int turned_columns = Tile::n * int(sizeof(T)) / kChunk;
-  static constexpr int turned_apart = kThreads / turned_columns;
+  static constexpr int turned_apart = Tile::threads / turned_columns;
   static constexpr int turned_rows = kDepth<T> / turned_apart;
 
   const Correlation& c;
@@ -140,12 +140,11 @@ struct CorrelationLoad {
   }
 };
 
-// Turned float32 fragments come word by word, from more addresses than 128 registers hold.
 template <class T, class Tile, bool turned_weight>
-constexpr int kBlocks = turned_weight && sizeof(T) == 4 && Tile::blocks > 3 ? 3 : Tile::blocks;
+constexpr int kBlocks = Tile::template blocks_with<T, turned_weight>;
 
 template <class T, class Tile, Source source, bool turned_weight>
-__global__ void __launch_bounds__(kThreads, kBlocks<T, Tile, turned_weight>)
+__global__ void __launch_bounds__(Tile::threads, kBlocks<T, Tile, turned_weight>)
     correlation_kernel(const __grid_constant__ Correlation c) {
   const int parts = c.h.parts * c.w.parts;
   const int group = int(blockIdx.z) / parts, part = int(blockIdx.z) % parts;
@@ -155,11 +154,11 @@ __global__ void __launch_bounds__(kThreads, kBlocks<T, Tile, turned_weight>)
   if (m0 >= c.batch * h.out * w.out) return;   // parts differ by a row and a column
 
   char* shared = dynamic_shared<char>();
-  Sums<Tile> sums;
+  typename Tile::template Sums<T, false, turned_weight> sums;
   CorrelationLoad<T, Tile, source, turned_weight> load(c, h, w, group, m0, n0);
   const int stages = (load.total + load.columns - 1) / load.columns;
-  multiply<T, Tile, false, turned_weight>(sums, shared, stages, load);
+  multiply<Tile>(sums, shared, stages, load);
   write_result<T, Tile>(c, h, w, group, m0, n0, sums, shared);
 }
 
-}   // namespace fastconv::cuda::tensor_core
+}   // namespace fastconv::cuda::tiled

@@ -1,5 +1,5 @@
-// The launchers of the tensor-core kernels and of what prepares their operands. T: half, bfloat16, or float,
-// whose products are TF32.
+// The launchers of the tiled kernels and of what prepares their operands. Unit computes the products:
+// TensorCore those of half, bfloat16 and, rounded to TF32, float; Simt those of float and double.
 #pragma once
 
 #include "geometry.hpp"
@@ -9,7 +9,10 @@ struct half;
 struct bfloat16;
 }   // namespace fastconv::cuda
 
-namespace fastconv::cuda::tensor_core {
+namespace fastconv::cuda::tiled {
+
+struct TensorCore;   // tensor_core_tile.cuh
+struct Simt;         // simt_tile.cuh
 
 // Of a block's results, rows x columns: large 128x128, tall 128x64, wide 64x128, square 64x64, narrow 128x32.
 enum class Shape : uint8_t { large, tall, wide, square, narrow };
@@ -21,11 +24,12 @@ struct Call {
   const char* operation;
 };
 
-// small_taps: tall or narrow; turned: rows; wide: never.
-template <class T>
+// small_taps: tall or narrow, 16 bits; turned: rows; wide: never. Simt has large, square and narrow, of double
+// and of turned weights square alone.
+template <class Unit, class T>
 void launch_correlation(const Call&, const Correlation&, Shape, Source, bool turned_weight);
-// cell: 16; or 8 with square. Never tall or narrow.
-template <class T>
+// cell: 16; or 8 with square, 16 bits. Never tall or narrow. Simt has large and square, of double square alone.
+template <class Unit, class T>
 void launch_weight_gradient(const Call&, const WeightGradient&, Shape, int cell);
 
 // An (N, groups * channels, *spatial) array into cells: (N, pixels, groups, cells), the last one of a group
@@ -58,6 +62,6 @@ void finish_weight_gradient(const Call&, const WeightGradient& c, int cell, void
 // `kBiasRows` threads a channel, then their sums in order.
 constexpr int kBiasRows = 8;
 template <class T>
-void bias_gradient(const Call&, const WeightGradient& c, int slices, float* partial, void* db);
+void bias_gradient(const Call&, const WeightGradient& c, int slices, void* partial, void* db);
 
-}   // namespace fastconv::cuda::tensor_core
+}   // namespace fastconv::cuda::tiled

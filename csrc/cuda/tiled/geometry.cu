@@ -2,7 +2,7 @@
 
 #include "build.hpp"
 
-namespace fastconv::cuda::tensor_core {
+namespace fastconv::cuda::tiled {
 namespace {
 
 struct PlanarAxis {
@@ -105,4 +105,4 @@ WeightGradient weight_gradient_of(const ConvProblem& p, int depth) {
   return g;
 }
 
-}   // namespace fastconv::cuda::tensor_core
+}   // namespace fastconv::cuda::tiled

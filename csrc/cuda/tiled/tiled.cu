@@ -1,13 +1,15 @@
 #include <algorithm>
 #include <optional>
+#include <type_traits>
 
 #include "../conv/algorithm.hpp"
 #include "../launch.cuh"
 #include "../types.cuh"
 #include "build.hpp"
 #include "kernels.hpp"
-// Convolution and linear layers on the tensor cores: half and bfloat16, and float32 by TF32 products.
-namespace fastconv::cuda::tensor_core {
+// Convolution and linear layers as tiled matrix products: on the tensor cores half, bfloat16 and, by TF32
+// products, float32; otherwise float32 and float64.
+namespace fastconv::cuda::tiled {
 namespace {
 
 // Results are to fill so many blocks. A constant, because what runs is to depend on the problem alone.
@@ -69,21 +71,25 @@ int cell_bytes(int64_t channels, int64_t taps) {
 }
 
 // Tiles of columns are as good as full of `columns`; where large ones are too few for the device, small ones.
+template <class Unit, class T>
 Shape correlation_shape(const Correlation& c) {
+  if (sizeof(T) == 8) return Shape::square;
   const int64_t n = c.out_channels;
   const auto blocks = [&](int64_t rows, int64_t columns) {
     return ceil_div(int64_t(c.batch) * c.h.extent * c.w.extent, rows) * ceil_div(n, columns) * c.groups;
   };
   if (n <= 32) return Shape::narrow;
-  // A tall tile takes about 1.2 times a large one's time for the same products.
+  // A smaller tile takes about 1.2 times a large one's time for the same products.
   const bool large = 5 * ceil_div(n, 128) * 128 < 6 * ceil_div(n, 64) * 64;
   if (large && blocks(128, 128) >= kBlocks) return Shape::large;
-  return blocks(128, 64) >= kBlocks ? Shape::tall : Shape::square;
+  return std::is_same_v<Unit, TensorCore> && blocks(128, 64) >= kBlocks ? Shape::tall : Shape::square;
 }
 
+template <class Unit, class T>
 Shape gradient_shape(const WeightGradient& c, int64_t columns) {
-  if (columns <= 64) return Shape::square;
-  return c.out_channels <= 64 ? Shape::wide : Shape::large;
+  if (columns <= 64 || sizeof(T) == 8) return Shape::square;
+  if (c.out_channels > 64) return Shape::large;
+  return std::is_same_v<Unit, TensorCore> ? Shape::wide : Shape::square;
 }
 
 // The weight in the order that the kernel reads: packed, or where it lies.
@@ -120,7 +126,7 @@ class Weight {
   std::optional<Workspace> storage_;
 };
 
-template <class T>
+template <class Unit, class T>
 void correlate_arrays(const Call& call, const ConvProblem& p, Correlation c, bool forward, const View& source,
                       const View& weight, const View* bias, Activation activation, const View& result) {
   const int cell = cell_bytes<T>(c.channels, int64_t(c.h.taps) * c.w.taps);
@@ -136,10 +142,10 @@ void correlate_arrays(const Call& call, const ConvProblem& p, Correlation c, boo
   const int64_t dense = c.h.out_step * c.w.out_step == 1 ? pixels_of(result) : 1;
   c.wide = is_aligned(result.data, 16) && (c.planar ? dense : c.out_channels) % kLanes16<T> == 0;
   const Source kind = is_matrix(c) ? Source::rows : cell == 8 ? Source::small_taps : Source::taps;
-  launch_correlation<T>(call, c, correlation_shape(c), kind, packed.turned);
+  launch_correlation<Unit, T>(call, c, correlation_shape<Unit, T>(c), kind, packed.turned);
 }
 
-template <class T>
+template <class Unit, class T>
 void weight_gradient_arrays(const Call& call, const ConvProblem& p, const View& grad, const View& x,
                             const View& dw, const View* db) {
   constexpr int depth = int(64 / sizeof(T));
@@ -154,7 +160,7 @@ void weight_gradient_arrays(const Call& call, const ConvProblem& p, const View& 
   g.grad_pixel = grad_cells.pixel;
 
   const int64_t columns = int64_t(g.h_taps) * g.w_taps * g.cells * (cell / int64_t(sizeof(T)));
-  const Shape shape = cell == 8 ? Shape::square : gradient_shape(g, columns);
+  const Shape shape = cell == 8 ? Shape::square : gradient_shape<Unit, T>(g, columns);
   const int64_t tile_m = shape == Shape::large ? 128 : 64, tile_n = shape == Shape::square ? 64 : 128;
   const int64_t tiles = ceil_div(g.out_channels, tile_m) * ceil_div(columns, tile_n) * g.groups;
   // Two blocks a multiprocessor, each with work enough for its partial sums' way to memory and back.
@@ -162,33 +168,45 @@ void weight_gradient_arrays(const Call& call, const ConvProblem& p, const View& 
   const int64_t wanted = std::max<int64_t>(1, std::min(2 * kBlocks / tiles, stages / 8));
   g.stages_a_split = int(ceil_div(stages, wanted));
   g.splits = int(ceil_div(stages, g.stages_a_split));
-  const Workspace partial(call.device, g.splits * g.groups * g.out_channels * columns * 4, call.operation);
-  g.partial = partial.as<float>();
-  launch_weight_gradient<T>(call, g, shape, cell);
+  constexpr int64_t size = sizeof(Accumulator<T>);
+  const Workspace partial(call.device, g.splits * g.groups * g.out_channels * columns * size, call.operation);
+  g.partial = partial.as<void>();
+  launch_weight_gradient<Unit, T>(call, g, shape, cell);
   finish_weight_gradient<T>(call, g, cell, dw.data);
   if (db == nullptr) return;
 
   const int slices = int(std::clamp<int64_t>(g.positions / 512, 1, 2 * kBlocks));
-  const Workspace sums(call.device, slices * g.grad_pixel * kLanes16<T> * 4, call.operation);
-  bias_gradient<T>(call, g, slices, sums.as<float>(), db->data);
+  const Workspace sums(call.device, slices * g.grad_pixel * kLanes16<T> * size, call.operation);
+  bias_gradient<T>(call, g, slices, sums.as<void>(), db->data);
 }
 
-// Calls run(T) with the type of the products.
-template <class Run>
+// Calls run(T) with the type of the arrays.
+template <class Unit, class Run>
 void with_type(DType dtype, const Run& run) {
-  if (dtype == DType::float16) return run(static_cast<half*>(nullptr));
-  if (dtype == DType::bfloat16) return run(static_cast<bfloat16*>(nullptr));
+  if constexpr (std::is_same_v<Unit, TensorCore>) {
+    if (dtype == DType::float16) return run(static_cast<half*>(nullptr));
+    if (dtype == DType::bfloat16) return run(static_cast<bfloat16*>(nullptr));
+  } else {
+    if (dtype == DType::float64) return run(static_cast<double*>(nullptr));
+  }
   run(static_cast<float*>(nullptr));
 }
 template <class Pointer>
 using Pointed = std::remove_pointer_t<Pointer>;
 
+template <class Unit>
+bool computes(DType dtype, Precision precision) {
+  if (std::is_same_v<Unit, Simt>) return dtype == DType::float32 || dtype == DType::float64;
+  return dtype == DType::float16 || dtype == DType::bfloat16 ||
+         (dtype == DType::float32 && precision == Precision::tf32);
+}
+
 // Not for depthwise convolution and its like, which would multiply zeros above all.
+template <class Unit>
 bool accepts(const ConvCall& call) {
   const ConvProblem& p = call.problem;
-  const bool fits = call.dtype == DType::float16 || call.dtype == DType::bfloat16 ||
-                    (call.dtype == DType::float32 && call.precision == Precision::tf32);
-  if (!fits || p.in_channels == 0 || p.spatial > 2 || p.groups > 2048) return false;
+  if (!computes<Unit>(call.dtype, call.precision)) return false;
+  if (p.in_channels == 0 || p.spatial > 2 || p.groups > 2048) return false;
   if (p.groups > 1 && std::min(p.in_channels, p.out_channels) / p.groups < 8) return false;
   // Padding of channels included.
   int64_t in = p.batch, out = p.batch,
@@ -204,35 +222,43 @@ bool accepts(const ConvCall& call) {
   return in < kMost && out < kMost && weight < kMost;
 }
 
+template <class Unit>
 void forward(const char* operation, const ConvProblem& p, const View& x, const View& weight, const View* bias,
              Activation activation, const View& y) {
-  with_type(x.dtype, [&](auto* type) {
-    correlate_arrays<Pointed<decltype(type)>>({x.device, operation}, p, forward_correlation(p), true, x, weight,
-                                              bias, activation, y);
+  with_type<Unit>(x.dtype, [&](auto* type) {
+    correlate_arrays<Unit, Pointed<decltype(type)>>({x.device, operation}, p, forward_correlation(p), true, x,
+                                                    weight, bias, activation, y);
   });
 }
 
+template <class Unit>
 void backward_input(const char* operation, const ConvProblem& p, const View& grad, const View& weight,
                     const View& dx) {
-  with_type(grad.dtype, [&](auto* type) {
-    correlate_arrays<Pointed<decltype(type)>>({grad.device, operation}, p, backward_correlation(p), false, grad,
-                                              weight, nullptr, Activation::none, dx);
+  with_type<Unit>(grad.dtype, [&](auto* type) {
+    correlate_arrays<Unit, Pointed<decltype(type)>>({grad.device, operation}, p, backward_correlation(p), false,
+                                                    grad, weight, nullptr, Activation::none, dx);
   });
 }
 
+template <class Unit>
 void backward_weight(const char* operation, const ConvProblem& p, const View& grad, const View& x,
                      const View& dw, const View* db) {
-  with_type(grad.dtype, [&](auto* type) {
-    weight_gradient_arrays<Pointed<decltype(type)>>({grad.device, operation}, p, grad, x, dw, db);
+  with_type<Unit>(grad.dtype, [&](auto* type) {
+    weight_gradient_arrays<Unit, Pointed<decltype(type)>>({grad.device, operation}, p, grad, x, dw, db);
   });
+}
+
+template <class Unit>
+constexpr ConvAlgorithm algorithm(const char* name) {
+  return {name, accepts<Unit>, forward<Unit>, backward_input<Unit>, backward_weight<Unit>};
 }
 
 }   // namespace
-}   // namespace fastconv::cuda::tensor_core
+}   // namespace fastconv::cuda::tiled
 
 namespace fastconv::cuda {
 
-const ConvAlgorithm tensor_core_conv = {"tensor-core", tensor_core::accepts, tensor_core::forward,
-                                        tensor_core::backward_input, tensor_core::backward_weight};
+const ConvAlgorithm tensor_core_conv = tiled::algorithm<tiled::TensorCore>("tensor-core");
+const ConvAlgorithm simt_conv = tiled::algorithm<tiled::Simt>("simt");
 
 }   // namespace fastconv::cuda

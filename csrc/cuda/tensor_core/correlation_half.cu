@@ -1,7 +1,0 @@
-#include "correlation_launch.cuh"
-
-namespace fastconv::cuda::tensor_core {
-
-template void launch_correlation<half>(const Call&, const Correlation&, Shape, Source, bool);
-
-}   // namespace fastconv::cuda::tensor_core

@@ -1,0 +1,8 @@
+#include "simt_tile.cuh"
+#include "weight_gradient_launch.cuh"
+
+namespace fastconv::cuda::tiled {
+
+template void launch_weight_gradient<Simt, double>(const Call&, const WeightGradient&, Shape, int);
+
+}   // namespace fastconv::cuda::tiled

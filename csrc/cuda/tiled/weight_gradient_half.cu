@@ -1,0 +1,8 @@
+#include "tensor_core_tile.cuh"
+#include "weight_gradient_launch.cuh"
+
+namespace fastconv::cuda::tiled {
+
+template void launch_weight_gradient<TensorCore, half>(const Call&, const WeightGradient&, Shape, int);
+
+}   // namespace fastconv::cuda::tiled
