@@ -10,7 +10,9 @@ from gradcheck import check_gradients
 
 import fastconv as fc
 from fastconv import _core, nn, ops, reference
+from fastconv.devices import Device
 from fastconv.nn import functional as F
+from fastconv.ops import transposed
 from fastconv.testing import assert_exact, assert_matches, exact_integers, lay_out, normal
 
 # input, weight, (stride, padding, output_padding, groups, dilation)
@@ -268,3 +270,16 @@ def test_descriptor_of_output_padding_beyond_the_stride():
 def test_descriptors_with_a_sign_that_are_refused(text, message):
     with pytest.raises(ValueError, match=message):
         _core.parse_descriptor(text)
+
+
+@pytest.mark.parametrize("wrong", [{"activation": "gelu"}, {"activation": 3}, {"bias": "float64"}])
+def test_what_devices_refuse_is_what_the_cpu_refuses(monkeypatch, wrong):
+    x, weight = np.ones((1, 2, 3, 3), np.float32), np.ones((2, 2, 3, 3), np.float32)
+    bias = np.ones(2, wrong["bias"]) if "bias" in wrong else None
+    activation = wrong.get("activation")
+    with pytest.raises((TypeError, ValueError)) as on_cpu:
+        ops.conv_transpose2d(x, weight, bias, activation=activation)
+    monkeypatch.setattr(transposed, "device_of", lambda _: Device("cuda", 0))
+    with pytest.raises(type(on_cpu.value)) as on_device:
+        ops.conv_transpose2d(x, weight, bias, activation=activation)
+    assert str(on_device.value) == str(on_cpu.value)

@@ -40,6 +40,7 @@ def finished(
     fused = bias is None and activation is None
     if fused or not is_array(x) or device_of(x).type == "cpu":
         return run(bias, activation)
+    _check(operation, x, bias, activation)
     y = run(None, None)
     if bias is not None:
         if bias.shape != y.shape[1:2]:
@@ -50,6 +51,19 @@ def finished(
     if activation is not None:
         y[...] = _ACTIVATIONS[activation](y)
     return y
+
+
+def _check(operation: str, x: Any, bias: Any, activation: Any) -> None:
+    """What the CPU's kernels refuse before they compute, in their words."""
+    if activation is not None and activation not in _ACTIVATIONS:
+        text = isinstance(activation, str)
+        got = repr(activation) if text else type(activation).__name__
+        raise (ValueError if text else TypeError)(
+            f'{operation}: activation must be None, "relu", "sigmoid" or "tanh", got {got}'
+        )
+    if bias is not None and getattr(bias, "dtype", None) != x.dtype:
+        got = getattr(bias, "dtype", type(bias).__name__)
+        raise TypeError(f"{operation}: bias is {got} but x is {x.dtype}")
 
 
 def backward_input(
