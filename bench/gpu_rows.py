@@ -15,7 +15,8 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from itertools import chain
+from functools import partial
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,14 +125,14 @@ def elementwise(bandwidth: float) -> Iterator[dict[str, Any]]:
     import cupy
     import torch
 
-    for dtype in ("float32", "bfloat16"):
+    for name, dtype in product(("relu", "gelu"), ("float32", "bfloat16")):
         tensors = [torch.randn(1 << 26, device="cuda", dtype=getattr(torch, dtype)) for _ in "ab"]
         arrays = [cupy.from_dlpack(tensor) for tensor in tensors]
-        ours = [lambda a=a: ops.relu(a) for a in arrays]
-        peers = [lambda t=t: t.relu() for t in tensors]
+        ours = [partial(getattr(ops, name), array) for array in arrays]
+        peers = [partial(getattr(torch.nn.functional, name), tensor) for tensor in tensors]
         times = event_times([ours, peers])
         moved = 2 * tensors[0].numel() * tensors[0].element_size()
-        key = Row("elementwise", "relu", "forward", dtype)._asdict()
+        key = Row("elementwise", name, "forward", dtype)._asdict()
         share = moved / times[0] / bandwidth
         yield {
             **key,

@@ -60,6 +60,46 @@ def test_activation(name, dtype, offset, order):
         assert (np.abs(dx - expected) <= unit * np.abs(expected) + denormal + cancelled).all()
 
 
+CURVES = {
+    "leaky_relu": {"negative_slope": 0.25},
+    "elu": {"alpha": 1.75},
+    "hardtanh": {"min_val": -0.5, "max_val": 1.5},
+    "silu": {},
+    "softplus": {"beta": 2.0, "threshold": 3.0},
+    "gelu": {},
+    "gelu, tanh": {"approximate": "tanh"},
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("offset", [0, 1])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CURVES)
+def test_curve(case, dtype, offset, order):
+    """Rounded once, of what is computed in float32 or wider; aligned to 16 bytes or not."""
+    emulated.library().emulator_set_order(ORDERS[order], 3)
+    kind, unit, wide = dtype_of(dtype), unit_of(dtype), unit_of("float64")
+    wide = wide if dtype == "float64" else unit_of("float32")
+    name, parameters = case.partition(",")[0], CURVES[case]
+    # Half of the 16-bit types' smallest numbers; what an exponential rounds to float32's.
+    denormal = {"float16": 2**-25, "bfloat16": 2**-134}.get(dtype, 2**-145)
+    for count in (1, 7, 8, 1025):
+        x = cupy.asarray(3 * normal((count + offset,), 1, "float64").astype(kind))[offset:]
+        grad = cupy.asarray(normal((count + offset,), 2, "float64").astype(kind))[offset:]
+        y = getattr(ops, name)(x, **parameters)
+        dx = getattr(ops, f"{name}_backward")(grad, x, **parameters)
+        assert y.dtype == dx.dtype == kind
+        x, grad, y, dx = (array.get().astype(np.longdouble) for array in (x, grad, y, dx))
+        expected = getattr(reference, name)(x, **parameters)
+        own = 2**-52 * x * x  # the reference's distribution rounds x / sqrt(2)
+        if case == "gelu, tanh":  # an exponent is rounded
+            own = wide * (1.6 * np.abs(x) + 0.072 * np.abs(x) ** 3)
+        assert (np.abs(y - expected) <= (unit + 2 * wide + own) * np.abs(expected) + denormal).all()
+        expected = getattr(reference, f"{name}_backward")(grad, x, **parameters)
+        bound = unit * np.abs(expected) + 2 * wide * np.abs(grad) + denormal  # slopes with roots
+        assert (np.abs(dx - expected) <= bound).all()
+
+
 UPDATES = {  # every combination of states that a rule has a kernel for
     "sgd_update": ((), {"weight_decay": 0.1}),
     "sgd_update, momentum": (("momentum_buffers",), {"momentum": 0.9, "weight_decay": 0.1}),

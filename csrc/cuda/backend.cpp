@@ -26,6 +26,8 @@ const Backend* cuda_backend() {
     made.linear_backward_weight = cuda::linear_backward_weight;
     made.activation = cuda::activation;
     made.activation_backward = cuda::activation_backward;
+    made.curve = cuda::curve;
+    made.curve_backward = cuda::curve_backward;
     made.max_pool = cuda::max_pool;
     made.max_pool_backward = cuda::max_pool_backward;
     made.softmax = cuda::softmax;

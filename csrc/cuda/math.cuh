@@ -11,5 +11,16 @@ __device__ __forceinline__ float exponential(float x) { return expf(x); }
 __device__ __forceinline__ double exponential(double x) { return exp(x); }
 __device__ __forceinline__ float logarithm(float x) { return logf(x); }
 __device__ __forceinline__ double logarithm(double x) { return log(x); }
+__device__ __forceinline__ float exponential_minus_1(float x) { return expm1f(x); }
+__device__ __forceinline__ double exponential_minus_1(double x) { return expm1(x); }
+__device__ __forceinline__ float logarithm_of_1_plus(float x) { return log1pf(x); }
+__device__ __forceinline__ double logarithm_of_1_plus(double x) { return log1p(x); }
+__device__ __forceinline__ float magnitude(float x) { return fabsf(x); }
+__device__ __forceinline__ double magnitude(double x) { return fabs(x); }
+__device__ __forceinline__ float fused(float x, float y, float z) { return fmaf(x, y, z); }
+__device__ __forceinline__ double fused(double x, double y, double z) { return fma(x, y, z); }
+// Of the standard normal distribution.
+__device__ __forceinline__ float normal_distribution(float x) { return normcdff(x); }
+__device__ __forceinline__ double normal_distribution(double x) { return normcdf(x); }
 
 }   // namespace fastconv::cuda

@@ -121,6 +121,8 @@ inline unsigned long long __umul64hi(unsigned long long a, unsigned long long b)
 }
 inline float rsqrtf(float x) { return 1 / sqrtf(x); }
 inline double rsqrt(double x) { return 1 / sqrt(x); }
+inline double normcdf(double x) { return double(0.5L * erfcl(-x * 0.707106781186547524400844362104849039L)); }
+inline float normcdff(float x) { return float(normcdf(double(x))); }
 
 namespace simt {
 template <class To, class From>
