@@ -28,6 +28,28 @@ void copy_rows(std::vector<Run<T>>& runs, PanelArgs<T>& args, T* copy) {
   }
 }
 
+// The same without a copy where there is one run, of whole pixels that follow each other.
+template <class T>
+bool rows_follow(const std::vector<Run<T>>& runs, PanelArgs<T>& args) {
+  if (runs.size() != 1) return false;
+  const Run<T>& run = runs.front();
+  for (int64_t m = 1; m < args.rows; ++m)
+    if (run.rows[m] != run.rows[0] + m * run.length) return false;
+  args.even = run.rows[0];
+  args.a_stride = run.length;
+  return true;
+}
+
+// Whether the result should go past the caches, where each of its lines is written once, as a whole.
+template <class T>
+bool streams(const Correlation& c, const CorrelationData<T>& data, int64_t blocks) {
+  const int64_t read = c.h.in * c.w.in * c.in_channels, written = c.h.extent * c.w.extent * c.out_channels;
+  return c.batch * c.groups * (read + written) * int64_t(sizeof(T)) > kCachedBytes && blocks == 1 &&
+         (data.activation == Activation::none || data.activation == Activation::relu) &&
+         c.out_channels * sizeof(T) % 64 == 0 && reinterpret_cast<uintptr_t>(data.out) % 64 == 0 &&
+         data.out_format == MemoryFormat::channels_last;
+}
+
 // Panels [first, last) of group g; `out` is where channel 0 of the group's first panel here goes.
 template <class T>
 void multiply(const Correlation& c, const CorrelationData<T>& data, const WeightPanels<T>& weight,
@@ -37,7 +59,8 @@ void multiply(const Correlation& c, const CorrelationData<T>& data, const Weight
   const T* bias = data.bias ? data.bias + g * c.out_channels : nullptr;
   std::vector<std::vector<Run<T>>> runs(strip.classes.size());
   std::vector<PanelArgs<T>> panels(strip.classes.size());
-  const bool copies = gemm.bundle > 1 && last - first >= gemm.bundle;
+  const bool narrow = gemm.bundle > 1, copies = narrow && last - first >= gemm.bundle;
+  const bool stream = narrow && streams(c, data, blocks);
   const int64_t longest = div_up(depth, blocks) + 16;
   const memory::Buffer rows(copies ? size_t(strip.pixels() * longest) * sizeof(T) : 0);
   for (int64_t b = 0; b < blocks; ++b) {
@@ -51,7 +74,7 @@ void multiply(const Correlation& c, const CorrelationData<T>& data, const Weight
       args.even = nullptr;
       args.rows = pixels.end - pixels.begin;
       args.step = 1;
-      if (copies) {
+      if (copies && (blocks > 1 || !rows_follow(runs[i], args))) {
         copy_rows(runs[i], args, copy);
         copy += args.rows * args.a_stride;
       }
@@ -60,6 +83,7 @@ void multiply(const Correlation& c, const CorrelationData<T>& data, const Weight
       args.c_offsets = strip.out.data() + pixels.begin;
       args.accumulate = b > 0;
       args.relu = relu;
+      args.stream = stream;
     }
     for (int64_t j = first; j < last; ++j)
       for (PanelArgs<T>& args : panels) {

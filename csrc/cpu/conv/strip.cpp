@@ -187,17 +187,21 @@ WeightPanels<T>::WeightPanels(const Correlation& c, const T* weight)
 StripCut::StripCut(const Correlation& c, int64_t all_panels)
     : rows(c.batch * c.h.out), width(c.w.out), panels(all_panels) {
   // Pixels a strip: fewer would load the weight in vain, and leave too much of the last register tile empty.
-  constexpr double kPixels = 192, kFewestPixels = 96;
+  // Narrow panels copy a block of their rows; it and the result should stay in L2 together.
+  const auto& gemm = kernels<float>().gemm;
+  constexpr double kKept = double(320 << 10) / sizeof(float);
+  const double many =
+      gemm.bundle > 1 ? std::clamp(kKept / double(gemm.depth + c.out_channels), 48.0, 192.0) : 192.0;
+  const double fewest = std::min(96.0, many);
   constexpr double kFineFlops = 4e6;   // a chunk of such a strip
   const double all = double(rows * width), total = c.flops_per_pixel() * all;
-  const int64_t pixels =
-      std::max<int64_t>(1, int64_t(all / std::max(kPixels, kChunkFlops / c.flops_per_pixel())));
+  const int64_t pixels = std::max<int64_t>(1, int64_t(all / std::max(many, kChunkFlops / c.flops_per_pixel())));
   const int64_t few = pixels < kChunks ? pixels : round_up(pixels, kChunks);
   const int64_t wanted = std::min(kChunks, int64_t(total / kChunkFlops) + 1);
-  const int64_t finer = std::min(
-      {div_up(kChunks, panels), int64_t(all / kFewestPixels), int64_t(total / kFineFlops / double(panels))});
+  const int64_t finer =
+      std::min({div_up(kChunks, panels), int64_t(all / fewest), int64_t(total / kFineFlops / double(panels))});
   strips = std::min(rows, std::max(few, finer));
-  const int64_t widest = std::max<int64_t>(1, int64_t(all / double(strips) / kPixels));
+  const int64_t widest = std::max<int64_t>(1, int64_t(all / double(strips) / many));
   const int64_t fine = std::min(kFineChunks, int64_t(total / kChunkFlops) + 1);
   columns = strips < rows ? 1 : std::clamp<int64_t>(div_up(fine, strips * panels), 1, widest);
   bundles = std::clamp<int64_t>(wanted / (strips * columns), 1, panels);

@@ -55,6 +55,10 @@ template <class T, int MR, int NV, bool kEven>
 void panel_tile(const PanelArgs<T>& args, int64_t m) {
   constexpr int lanes = kLanes<T>;
   const int tail = int(args.columns - (NV - 1) * lanes);
+  const auto row_of_c = [&](int i) { return args.c_offsets ? args.c_offsets[m + i] : (m + i) * args.c_stride; };
+  if (kBundle > 1 && !args.stream)   // narrow panels come back to C often
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) __builtin_prefetch(args.c + row_of_c(i), 1);
   Vec<T> acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
@@ -119,13 +123,15 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
       for (int j = 0; j < NV; ++j) acc[i][j] += total[i][j];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
-    T* c = args.c + (args.c_offsets ? args.c_offsets[m + i] : (m + i) * args.c_stride);
+    T* c = args.c + row_of_c(i);
     for (int j = 0; j < NV; ++j) {
       const bool whole = j < NV - 1 || tail == lanes;
       Vec<T> v = acc[i][j];
       if (args.accumulate) v += whole ? load(c + j * lanes) : load_partial(c + j * lanes, tail);
       if (args.relu) v = positive<T>(v);
-      if (whole)
+      if (whole && args.stream)
+        stream(c + j * lanes, v);
+      else if (whole)
         store(c + j * lanes, v);
       else
         store_partial(c + j * lanes, v, tail);
@@ -276,6 +282,7 @@ void row_tiles(const Args& args, At... at) {
 template <class T, int NV>
 void panel_of(const PanelArgs<T>& args) {
   args.even ? row_tiles<EvenTile, T, NV>(args) : row_tiles<PanelTile, T, NV>(args);
+  if (args.stream) end_stream();
 }
 
 template <class T>

@@ -37,6 +37,7 @@ struct PanelArgs {
   // Or null. Else the rows of A lie evenly, row m at even + m * a_stride, and Run::rows is not read.
   const T* even;
   ptrdiff_t a_stride, c_stride;
+  bool stream;   // past the caches: C is not read, and its rows begin on lines of the cache
 };
 
 // The same with B read in place from an image whose rows lie contiguous: step l of vector v reads

@@ -98,7 +98,12 @@ void copy(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int6
 template <class T>
 void copy_rows(const T* const* rows, ptrdiff_t offset, T* dst, ptrdiff_t dst_stride, int64_t count,
                int64_t columns) {
-  for (int64_t i = 0; i < count; ++i) copy_row(rows[i] + offset, dst + i * dst_stride, columns);
+  constexpr int line = 64 / int(sizeof(T)), ahead = 2;
+  for (int64_t i = 0; i < count; ++i) {
+    for (int64_t j = 0; j < columns && i + ahead < count; j += line)
+      __builtin_prefetch(rows[i + ahead] + offset + j);
+    copy_row(rows[i] + offset, dst + i * dst_stride, columns);
+  }
 }
 
 // Every second element; none after the last of them is read.
