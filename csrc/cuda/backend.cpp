@@ -4,6 +4,7 @@
 #include "batch_norm.hpp"
 #include "conv.hpp"
 #include "dropout.hpp"
+#include "group_norm.hpp"
 #include "linear.hpp"
 #include "loss.hpp"
 #include "optimizer.hpp"
@@ -36,6 +37,8 @@ const Backend* cuda_backend() {
     made.cross_entropy_backward = cuda::cross_entropy_backward;
     made.batch_norm = cuda::batch_norm;
     made.batch_norm_backward = cuda::batch_norm_backward;
+    made.group_norm = cuda::group_norm;
+    made.group_norm_backward = cuda::group_norm_backward;
     made.dropout = cuda::dropout;
     made.sgd_update = cuda::sgd_update;
     made.adam_update = cuda::adam_update;

@@ -57,4 +57,14 @@ struct Group {
   }
 };
 
+// Of sums [chunk][channel][2], over the chunks; a warp a channel, every lane gets the sum.
+__device__ __forceinline__ double chunk_sum(const double* sums, int64_t chunks, int64_t channels,
+                                            int64_t channel, int which) {
+  double sum = 0;
+  for (int64_t i = threadIdx.x % 32; i < chunks; i += 32) sum += sums[(i * channels + channel) * 2 + which];
+#pragma unroll
+  for (int lanes = 16; lanes > 0; lanes /= 2) sum += __shfl_xor_sync(kFullMask, sum, lanes);
+  return sum;
+}
+
 }   // namespace fastconv::cuda
