@@ -89,6 +89,7 @@ ON_CUDA: tuple[str, ...] = (
     "test_linear::test_leading_dimensions",
     "test_batch_norm::test_exact_where_every_number_is_a_power_of_two",
     "test_group_norm::test_exact_where_every_number_is_a_power_of_two",
+    "test_local_response_norm::test_exact_where_every_number_is_a_power_of_two",
     "test_conv_pool::test_exact_values",
     "test_dropout::test_equals_the_definition",
     "test_dropout::test_layouts",

@@ -125,3 +125,30 @@ def test_only_the_gradients_asked_for():
         for wanted, part, whole in zip(mask, some, full, strict=True):
             assert (part is not None) == wanted
             assert part is None or np.array_equal(part.get(), whole.get())
+
+
+RESPONSES = {
+    "alexnet": {"size": 5, "alpha": 5e-4, "beta": 0.75, "k": 2.0},
+    "strong": {"size": 4, "alpha": 1.7, "beta": 0.75, "k": 0.3},
+    "any power": {"size": 3, "alpha": 2.0, "beta": 0.6, "k": 1.1},
+    "wider than the channels": {"size": 10**6, "alpha": 1e6, "beta": 1.0, "k": 1.0},
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", RESPONSES)
+def test_local_response_norm(name, dtype, order):
+    start(order)
+    given, unit = RESPONSES[name], unit_of(dtype)
+    for shape in ((2, 7, 5, 5), (3, 40, 1, 1), (5, 9), (1, 3, 4, 2, 5), (1, 1, 7, 6), (0, 3, 2, 2)):
+        x, grad, *_ = arrays(shape, (1,), dtype_of(dtype))
+        wide = widened((x, grad))
+        y = reference.local_response_norm(wide[0], **given)
+        dx = reference.local_response_norm_backward(wide[1], wide[0], **given)
+        for layout in LAYOUTS if len(shape) > 2 else LAYOUTS[:1]:
+            there = [send(a, layout) for a in (x, grad)]
+            got = ops.local_response_norm(there[0], **given)
+            assert near(got.get(), y, 2 * unit, 0.125), (shape, layout)
+            got = ops.local_response_norm_backward(there[1], there[0], **given)
+            assert near(got.get(), dx, 4 * unit), (shape, layout)

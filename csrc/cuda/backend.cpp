@@ -6,6 +6,7 @@
 #include "dropout.hpp"
 #include "group_norm.hpp"
 #include "linear.hpp"
+#include "local_response_norm.hpp"
 #include "loss.hpp"
 #include "optimizer.hpp"
 #include "pool.hpp"
@@ -39,6 +40,8 @@ const Backend* cuda_backend() {
     made.batch_norm_backward = cuda::batch_norm_backward;
     made.group_norm = cuda::group_norm;
     made.group_norm_backward = cuda::group_norm_backward;
+    made.local_response_norm = cuda::local_response_norm;
+    made.local_response_norm_backward = cuda::local_response_norm_backward;
     made.dropout = cuda::dropout;
     made.sgd_update = cuda::sgd_update;
     made.adam_update = cuda::adam_update;

@@ -19,6 +19,8 @@ __device__ __forceinline__ float magnitude(float x) { return fabsf(x); }
 __device__ __forceinline__ double magnitude(double x) { return fabs(x); }
 __device__ __forceinline__ float fused(float x, float y, float z) { return fmaf(x, y, z); }
 __device__ __forceinline__ double fused(double x, double y, double z) { return fma(x, y, z); }
+__device__ __forceinline__ float power(float x, float y) { return powf(x, y); }
+__device__ __forceinline__ double power(double x, double y) { return pow(x, y); }
 // Of the standard normal distribution.
 __device__ __forceinline__ float normal_distribution(float x) { return normcdff(x); }
 __device__ __forceinline__ double normal_distribution(double x) { return normcdf(x); }
