@@ -13,11 +13,11 @@
 namespace fastconv::cpu {
 namespace {
 
-// Vectors of output channels that pass over a row together: their pixels of a few rows stay in L1.
-constexpr int64_t kBlocks = 8;
-// Bytes of a pixel's channels that a chunk of the weight gradient reads, at least, where there are as many:
-// pieces of fewer lines are not fetched ahead.
-constexpr int64_t kBundleBytes = 256;
+// Bytes of a pixel's channels that pass over a row together: pieces of fewer lines come slowly from memory, of
+// more a few rows no longer stay in L1.
+constexpr int64_t kBundleBytes = 512;
+// Larger inputs are not in the caches when they are read: lines are fetched ahead.
+constexpr int64_t kNearBytes = 8 << 20;
 
 // The output channels as vectors, and where each finds its inputs.
 template <class T>
@@ -50,7 +50,8 @@ struct Lanes {
     return block == 0 ? 0 : blocks[block - 1].at + blocks[block - 1].count - blocks[block].at;
   }
 
-  void fill(const Correlation& c, LaneArgs<T>& args) const {
+  // `read`: elements that all chunks read.
+  void fill(const Correlation& c, int64_t read, LaneArgs<T>& args) const {
     args.sources = sources.data();
     args.blocks = blocks.data();
     args.h = tap_axis(c.h);
@@ -59,6 +60,7 @@ struct Lanes {
     args.out_channels = c.out_channels * c.groups;
     args.inputs = c.in_channels;
     args.permute = c.in_channels > 1 || c.out_channels > 1 || args.in_channels < lanes;
+    args.far = !args.permute && read * int64_t(sizeof(T)) > kNearBytes;
   }
 
  private:
@@ -108,8 +110,9 @@ double cost(double flops, double elements) { return flops + kMoveFlops * element
 struct Cut {
   int64_t blocks, unit, bundles, bands;
 
-  Cut(int64_t batch, int64_t rows, int64_t all, int64_t together, double total)
-      : blocks(all), unit(together), bundles(std::max<int64_t>(1, std::min(all / kBlocks, all / together))) {
+  // many: blocks of a bundle, where they need not be `together`.
+  Cut(int64_t batch, int64_t rows, int64_t all, int64_t together, int64_t many, double total)
+      : blocks(all), unit(together), bundles(std::max<int64_t>(1, std::min(all / many, all / together))) {
     constexpr int64_t kLeast = 6;   // rows of a band
     const int64_t wanted = std::clamp<int64_t>(int64_t(total / kChunkFlops), 1, 4 * kChunks);
     bands = std::clamp<int64_t>(div_up(wanted, batch * bundles), 1, div_up(rows, kLeast));
@@ -138,7 +141,7 @@ std::vector<LaneForward<T>> passes_of(const std::vector<Correlation>& parts, con
   std::vector<LaneForward<T>> passes;
   for (const Correlation& part : parts) {
     LaneForward<T> args{};
-    plan.fill(part, args);
+    plan.fill(part, part.batch * part.h.in * part.w.in * part.in_channels * part.groups, args);
     args.relu = data.activation == Activation::relu;
     args.weights = to;
     const int64_t size = int64_t(plan.blocks.size()) * weight_size<T>(part);
@@ -179,7 +182,8 @@ void run_parts(const std::vector<Correlation>& parts, const CorrelationData<T>& 
   const int64_t in_image = c.h.in * c.w.in * c.in_channels * c.groups;
   const int64_t out_row = c.w.extent * c.out_channels * c.groups;
   const double total = double(c.batch) * cost(flops, double(in_image + c.h.extent * out_row));
-  const Cut cut(c.batch, rows, blocks, plan.unit, total);
+  const int64_t many = kBundleBytes / (plan.lanes * int64_t(sizeof(T)));
+  const Cut cut(c.batch, rows, blocks, plan.unit, many, total);
   const int64_t tasks = c.batch * cut.bands * cut.bundles;
   const int64_t step = rows_in_turn<T>(parts, out_row / cut.bundles);
   parallel_items(tasks, total / double(tasks), [&](int64_t task) {
@@ -233,7 +237,7 @@ void run_gradient(const Correlation& c, const WeightGradientData<T>& data) {
     T* sums = copies.as<T>() + slice * blocks * size + b0 * size;
     std::memset(sums, 0, size_t((b1 - b0) * size) * sizeof(T));
     LaneGradient<T> args{};
-    plan.fill(c, args);
+    plan.fill(c, c.batch * (in_image + out_image), args);
     args.sources += b0 * c.in_channels;
     args.blocks += b0;
     args.block_count = b1 - b0;

@@ -72,6 +72,24 @@ FASTCONV_INLINE void for_rows(const LaneArgs<T>& a, int64_t p, int64_t b, Body b
   }
 }
 
+// Fetches pixels [x0, x1) of a row ahead: all channels of the pass.
+template <class T>
+FASTCONV_INLINE void fetch(const LaneArgs<T>& a, const T* row, int64_t pitch, int64_t x0, int64_t x1) {
+  const int64_t last = a.block_count - 1, end = a.blocks[last].at + a.blocks[last].count;
+  for (int64_t x = x0; x < x1; ++x)
+    for (int64_t c = a.blocks[0].at; c < end; c += 64 / int64_t(sizeof(T)))
+      __builtin_prefetch(row + x * pitch + c);
+}
+// What positions [q0, q1) of row p + 1 read first, in whatever chunk they are.
+template <class T>
+FASTCONV_INLINE void fetch_next(const LaneArgs<T>& a, int64_t p, int64_t q0, int64_t q1) {
+  if (!a.far) return;
+  const int64_t end = (p + 1) * a.h.stride + a.h.first + (a.h.taps - 1) * a.h.step + 1;
+  const int64_t x1 = q1 * a.w.stride < a.w.in ? q1 * a.w.stride : a.w.in;
+  for (int64_t y = end - a.h.stride; y < end && y < a.h.in; ++y)
+    if (y >= 0) fetch(a, a.in + y * a.w.in * a.in_channels, a.in_channels, q0 * a.w.stride, x1);
+}
+
 // `count` pixels from column q of row p on, kWide blocks of channels.
 template <class T, Source source, int kTaps, int kStride, bool kInside, int kWide, int kLong>
 FASTCONV_INLINE void forward_tile(const LaneForward<T>& a, int64_t p, int64_t q, int count, int64_t b, T* to) {
@@ -128,6 +146,7 @@ void forward_rows(const LaneForward<T>& args, int64_t begin, int64_t end) {
     T* row = a.out + ((a.h.out_first + p * a.h.out_step) * a.w.extent + a.w.out_first) * a.out_channels;
     for (int64_t q = 0; q < a.w.out; q += kLong) {
       T* to = row + q * a.w.out_step * a.out_channels;
+      fetch_next(a, p, q, q + kLong);
       if (is_inside<kTaps, kStride, kLong>(a.w, q))
         forward_blocks<T, source, kTaps, kStride, kTaps != 0, kWide, kLong>(a, p, q, kLong, to);
       else
@@ -191,11 +210,15 @@ void gradient_rows(const LaneGradient<T>& args, int64_t begin, int64_t end) {
   const LaneGradient<T> a = args;
   for (int64_t p = begin; p < end; ++p) {
     int64_t q = 0;
-    for (; q + kTile <= a.w.out; q += kTile)
+    for (; q + kTile <= a.w.out; q += kTile) {
+      fetch_next(a, p, q, q + kTile);
+      if (a.far && p + 1 < a.h.out)
+        fetch(a, a.grad + (p + 1) * a.w.out * a.out_channels, a.out_channels, q, q + kTile);
       if (is_inside<kTaps, kStride>(a.w, q))
         gradient_blocks<T, source, kTaps, kStride, kTile, kTaps != 0>(a, p, q);
       else
         gradient_blocks<T, source, kTaps, kStride, kTile, false>(a, p, q);
+    }
     while (q < a.w.out)
       choose_count(a.w.out - q, [&](auto count) FASTCONV_LAMBDA {
         gradient_blocks<T, source, kTaps, kStride, decltype(count)::value, false>(a, p, q);

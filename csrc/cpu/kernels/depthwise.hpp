@@ -41,6 +41,7 @@ struct LaneArgs {
   int64_t in_channels, out_channels;   // of a pixel, all groups
   int64_t inputs;                      // input channels of a group
   bool permute;                        // else every source is a whole vector, in order
+  bool far;                            // not permuted; what is read comes from memory, and is fetched ahead
   const LaneSource<T>* sources;        // [block][input]
   const LaneBlock* blocks;
   int64_t block_count;
