@@ -244,6 +244,31 @@ def test_max_pool(window, dtype, order):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_average_pool(dtype, order):
+    """Windows of one size, over the edge and not, and windows that cover the input."""
+    emulated.library().emulator_set_order(ORDERS[order], 7)
+    kind, unit = dtype_of(dtype), unit_of(dtype)
+    calls = [("avg_pool2d", (2, 5, 9, 8), (3, 2, 1, True, False))]
+    calls += [("avg_pool3d", (2, 3, 4, 5, 6), (2, 1, 1, False, True, 5))]
+    calls += [("adaptive_avg_pool2d", (2, 5, 9, 8), (size,)) for size in (1, (4, 11))]
+    for name, shape, window in calls:
+        x = normal(shape, 1, "float64").astype(kind)
+        expected = getattr(reference, name)(x.astype(np.float64), *window)
+        grad = normal(expected.shape, 2, "float64").astype(kind)
+        known = window if name.startswith("avg") else ()
+        back = f"{name}_backward"
+        slopes = getattr(reference, back)(grad.astype(np.float64), shape, *known)
+        axes = (0, *range(2, len(shape)), 1)
+        turned = lambda a: cupy.asarray(a.transpose(axes).copy()).transpose(np.argsort(axes))  # noqa: B023, E731
+        for send in (cupy.asarray, turned):
+            got = getattr(ops, name)(send(x), *window)
+            assert got.dtype == kind and near(got.get(), expected, unit), (name, window)
+            dx = getattr(ops, back)(send(grad), shape, *known)
+            assert near(dx.get(), slopes, 2 * unit), (name, window)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("activation", [None, "relu"])
 def test_batch_norm(activation, training, dtype, order):

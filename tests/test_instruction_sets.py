@@ -20,6 +20,8 @@ KERNEL_TESTS = [
     "conv_layout",
     "winograd",
     "pool",
+    "pool_nd",
+    "average_pool",
     "linear",
     "activation",
     "loss",

@@ -180,4 +180,20 @@ PoolProblem parse_windows(const char* op, const Shape& input, int spatial, const
                            parse_sizes({op, "dilation"}, dilation, spatial), ceil_mode);
 }
 
+PoolProblem parse_adaptive(const char* op, const Shape& input, int spatial, const py::object& output_size) {
+  if (int(input.size()) != spatial + 2)   // refused
+    return make_adaptive_pool_problem(op, input, Shape(size_t(spatial), 1));
+  const Shape extents(input.begin() + 2, input.end());
+  if (output_size.is_none()) return make_adaptive_pool_problem(op, input, extents);
+  py::object sizes = output_size;
+  if (is_sequence(output_size)) {
+    py::list kept;
+    for (const py::handle size : py::tuple(output_size))
+      kept.append(size.is_none() && kept.size() < extents.size() ? py::int_(extents[kept.size()])
+                                                                 : py::reinterpret_borrow<py::object>(size));
+    sizes = kept;
+  }
+  return make_adaptive_pool_problem(op, input, parse_sizes({op, "output_size"}, sizes, spatial));
+}
+
 }   // namespace fastconv::bindings

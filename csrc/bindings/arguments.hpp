@@ -30,5 +30,8 @@ std::optional<MemoryFormat> parse_format(Argument argument, const py::handle& ob
 PoolProblem parse_windows(const char* operation, const Shape& input, int spatial, const py::object& kernel_size,
                           const py::object& stride, const py::object& padding, const py::object& dilation,
                           bool ceil_mode);
+// As many windows as output_size says, an integer or one for each dimension; None keeps the input's extent.
+PoolProblem parse_adaptive(const char* operation, const Shape& input, int spatial,
+                           const py::object& output_size);
 
 }   // namespace fastconv::bindings

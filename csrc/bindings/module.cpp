@@ -86,6 +86,7 @@ PYBIND11_MODULE(_core, m) {
   bind_problems(m);
   bind_conv(m);
   bind_conv_transpose(m);
+  bind_average_pool(m);
   bind_pool(m);
   bind_linear(m);
   bind_activation(m);

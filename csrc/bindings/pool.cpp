@@ -5,30 +5,49 @@
 namespace fastconv::bindings {
 namespace {
 
-constexpr int kSpatial = 2;
+using Pooled = py::typing::Tuple<py::array, py::typing::Optional<py::array>>;
 
-py::typing::Tuple<py::array, py::typing::Optional<py::array>> max_pool2d(
-    const py::object& x, const py::object& kernel_size, const py::object& stride, const py::object& padding,
-    const py::object& dilation, bool ceil_mode, bool return_indices) {
-  const char* op = "max_pool2d";
-  const Array a = read_floats({op, "x"}, x);
-  const PoolProblem p =
-      parse_windows(op, a.view.shape, kSpatial, kernel_size, stride, padding, dilation, ceil_mode);
-  const Array y = make_array(a, p.output_shape(), a.view.format);
+constexpr const char *kForward[] = {"max_pool1d", "max_pool2d", "max_pool3d"},
+                     *kBackward[] = {"max_pool1d_backward", "max_pool2d_backward", "max_pool3d_backward"},
+                     *kAdaptive[] = {"adaptive_max_pool1d", "adaptive_max_pool2d", "adaptive_max_pool3d"};
+
+const char* name_of(const char* const (&names)[kMaxSpatial], int spatial) {
+  if (spatial < 1 || spatial > kMaxSpatial) throw py::value_error("spatial must be 1, 2 or 3");
+  return names[spatial - 1];
+}
+
+Pooled forward(const char* op, const PoolProblem& p, const Array& x, bool return_indices) {
+  const Array y = make_array(x, p.output_shape(), x.view.format);
   std::optional<Array> indices;
-  if (return_indices) indices = make_array(a, DType::int64, p.output_shape(), a.view.format);
-  const auto run = operation(op, a.view.device, &Backend::max_pool);
+  if (return_indices) indices = make_array(x, DType::int64, p.output_shape(), x.view.format);
+  const auto run = operation(op, x.view.device, &Backend::max_pool);
   {
     const WithoutGil unlocked;
-    run(p, a.view, y.view, pointer(indices));
+    run(p, x.view, y.view, pointer(indices));
   }
   return py::make_tuple(y.owner, indices ? indices->owner : py::none());
 }
 
-py::array max_pool2d_backward(const py::object& grad, const py::object& indices, const py::object& input_shape,
-                              const py::object& kernel_size, const py::object& stride,
-                              const py::object& padding, const py::object& dilation, bool ceil_mode) {
-  const char* op = "max_pool2d_backward";
+Pooled max_pool(int spatial, const py::object& x, const py::object& kernel_size, const py::object& stride,
+                const py::object& padding, const py::object& dilation, bool ceil_mode, bool return_indices) {
+  const char* op = name_of(kForward, spatial);
+  const Array a = read_floats({op, "x"}, x);
+  const PoolProblem p =
+      parse_windows(op, a.view.shape, spatial, kernel_size, stride, padding, dilation, ceil_mode);
+  return forward(op, p, a, return_indices);
+}
+
+Pooled adaptive_max_pool(int spatial, const py::object& x, const py::object& output_size, bool return_indices) {
+  const char* op = name_of(kAdaptive, spatial);
+  const Array a = read_floats({op, "x"}, x);
+  return forward(op, parse_adaptive(op, a.view.shape, spatial, output_size), a, return_indices);
+}
+
+py::array max_pool_backward(int spatial, const py::object& grad, const py::object& indices,
+                            const py::object& input_shape, const py::object& kernel_size,
+                            const py::object& stride, const py::object& padding, const py::object& dilation,
+                            bool ceil_mode) {
+  const char* op = name_of(kBackward, spatial);
   const Array g = read_floats({op, "grad"}, grad);
   // The CPU backend turns them itself, on all threads.
   const auto format = g.library ? std::optional(g.view.format) : std::nullopt;
@@ -37,9 +56,9 @@ py::array max_pool2d_backward(const py::object& grad, const py::object& indices,
   check_shape(op, "indices", places.view.shape, g.view.shape);
   PoolProblem p;
   if (kernel_size.is_none()) {
-    p = make_scatter_problem(op, input, g.view.shape, kSpatial);
+    p = make_scatter_problem(op, input, g.view.shape, spatial);
   } else {
-    p = parse_windows(op, input, kSpatial, kernel_size, stride, padding, dilation, ceil_mode);
+    p = parse_windows(op, input, spatial, kernel_size, stride, padding, dilation, ceil_mode);
     check_shape(op, "grad", g.view.shape, p.output_shape());
   }
   const Array dx = make_array(g, input, g.view.format);
@@ -54,11 +73,13 @@ py::array max_pool2d_backward(const py::object& grad, const py::object& indices,
 }   // namespace
 
 void bind_pool(py::module_& m) {
-  m.def("max_pool2d", max_pool2d, py::arg("x"), py::arg("kernel_size"), py::arg("stride"), py::arg("padding"),
-        py::arg("dilation"), py::arg("ceil_mode"), py::arg("return_indices"));
-  m.def("max_pool2d_backward", max_pool2d_backward, py::arg("grad"), py::arg("indices"), py::arg("input_shape"),
-        py::arg("kernel_size"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),
-        py::arg("ceil_mode"));
+  m.def("max_pool", max_pool, py::arg("spatial"), py::arg("x"), py::arg("kernel_size"), py::arg("stride"),
+        py::arg("padding"), py::arg("dilation"), py::arg("ceil_mode"), py::arg("return_indices"));
+  m.def("adaptive_max_pool", adaptive_max_pool, py::arg("spatial"), py::arg("x"), py::arg("output_size"),
+        py::arg("return_indices"));
+  m.def("max_pool_backward", max_pool_backward, py::arg("spatial"), py::arg("grad"), py::arg("indices"),
+        py::arg("input_shape"), py::arg("kernel_size"), py::arg("stride"), py::arg("padding"),
+        py::arg("dilation"), py::arg("ceil_mode"));
 }
 
 }   // namespace fastconv::bindings

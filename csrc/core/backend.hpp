@@ -32,6 +32,10 @@ struct ResponseNormParameters {
   int64_t size;   // channels of a window
   double alpha, beta, k;
 };
+struct AverageParameters {
+  bool count_include_pad;   // the divisor counts cells of the padding
+  int64_t divisor;          // in place of the cells that count; 0: none
+};
 struct DropoutParameters {
   double p;
   uint64_t key;   // of Philox4x32-10
@@ -95,6 +99,10 @@ struct Backend {
   void (*max_pool)(const PoolProblem&, const View& x, const View& y, const View* indices);
   // An index outside its plane: the CPU throws, a CUDA backend, which nobody waits for, leaves it out.
   void (*max_pool_backward)(const PoolProblem&, const View& grad, const View& indices, const View& dx);
+
+  // Means of the windows, adaptive ones too. dx lies as grad does.
+  void (*average_pool)(const PoolProblem&, const AverageParameters&, const View& x, const View& y);
+  void (*average_pool_backward)(const PoolProblem&, const AverageParameters&, const View& grad, const View& dx);
 
   void (*linear)(const LinearProblem&, const View& x, const View& weight, const View* bias, Activation,
                  Precision, const View& y);

@@ -1,5 +1,6 @@
 #include "problem.hpp"
 
+#include <algorithm>
 #include <limits>
 
 #include "checks.hpp"
@@ -206,6 +207,27 @@ PoolProblem make_pool_problem(const char* operation, const Shape& input, const S
   }
   checked_elements(operation, "output", p.output_shape());
   check_windows(operation, p);
+  return p;
+}
+
+PoolProblem make_adaptive_pool_problem(const char* operation, const Shape& input, const Shape& output) {
+  PoolProblem p;
+  p.adaptive = true;
+  const int spatial = p.spatial = spatial_dimensions(operation, output);
+  check_dimensions(operation, "input", input, spatial, input_names(spatial));
+  checked_elements(operation, "input", input);
+  check_not_empty(operation, input, 1);
+  p.batch = input[0];
+  p.channels = input[1];
+  set_parameter(operation, "output_size", output, spatial, 1, p.output);
+  checked_elements(operation, "output", p.output_shape());
+  for (int i = 0; i < spatial; ++i) {
+    p.input[i] = input[i + 2];
+    checked_elements(operation, "input times output_size", {p.input[i], p.output[i]});
+    p.kernel[i] = (p.input[i] + p.output[i] - 1) / p.output[i];
+    if (p.input[i] % p.output[i] != 0) ++p.kernel[i];
+    p.kernel[i] = std::min(p.kernel[i], p.input[i]);
+  }
   return p;
 }
 

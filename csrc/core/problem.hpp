@@ -55,6 +55,9 @@ struct PoolProblem {
   int64_t dilation[kMaxSpatial] = {1, 1, 1};
   int64_t padding[kMaxSpatial] = {0, 0, 0};
   bool ceil_mode = false;
+  // Window o of a dimension holds the cells from floor(o * input / output) to ceil((o + 1) * input / output);
+  // kernel: of the largest.
+  bool adaptive = false;
 
   Shape input_shape() const;
   Shape output_shape() const;
@@ -83,6 +86,8 @@ ConvProblem make_conv_transpose_problem(const char* operation, const Shape& inpu
                                         const Shape& dilation, int64_t groups);
 PoolProblem make_pool_problem(const char* operation, const Shape& input, const Shape& kernel,
                               const Shape& stride, const Shape& padding, const Shape& dilation, bool ceil_mode);
+// As many windows as `output`, the extents, says.
+PoolProblem make_adaptive_pool_problem(const char* operation, const Shape& input, const Shape& output);
 // For backward passes that know where each output came from but not by which windows: input and output extents,
 // kernel 0.
 PoolProblem make_scatter_problem(const char* operation, const Shape& input, const Shape& output, int spatial);

@@ -1,6 +1,7 @@
 #include "../core/backend.hpp"
 
 #include "activation.hpp"
+#include "average_pool.hpp"
 #include "batch_norm.hpp"
 #include "conv.hpp"
 #include "dropout.hpp"
@@ -24,6 +25,8 @@ const Backend* cpu_backend() {
       cpu::conv_backward_weight,
       cpu::max_pool,
       cpu::max_pool_backward,
+      cpu::average_pool,
+      cpu::average_pool_backward,
       cpu::linear,
       cpu::linear_backward_input,
       cpu::linear_backward_weight,

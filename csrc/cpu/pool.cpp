@@ -198,7 +198,7 @@ PoolWindows windows_of(const PoolProblem& p) {
     w.input[i] = from < 0 ? 1 : p.input[from];
     w.kernel[i] = from < 0 ? 1 : p.kernel[from];
     w.output[i] = from < 0 ? 1 : p.output[from];
-    w.stride[i] = from < 0 ? 1 : p.stride[from];
+    w.stride[i] = from < 0 ? 1 : p.adaptive ? 0 : p.stride[from];
     w.dilation[i] = from < 0 ? 1 : p.dilation[from];
     w.padding[i] = from < 0 ? 0 : p.padding[from];
   }

@@ -1,6 +1,7 @@
 #include "core/backend.hpp"
 
 #include "activation.hpp"
+#include "average_pool.hpp"
 #include "batch_norm.hpp"
 #include "conv.hpp"
 #include "dropout.hpp"
@@ -32,6 +33,8 @@ const Backend* cuda_backend() {
     made.curve_backward = cuda::curve_backward;
     made.max_pool = cuda::max_pool;
     made.max_pool_backward = cuda::max_pool_backward;
+    made.average_pool = cuda::average_pool;
+    made.average_pool_backward = cuda::average_pool_backward;
     made.softmax = cuda::softmax;
     made.softmax_backward = cuda::softmax_backward;
     made.cross_entropy = cuda::cross_entropy;

@@ -116,6 +116,31 @@ void with_vectors(const View& like, int64_t channels, std::initializer_list<cons
   });
 }
 
+constexpr const char *kForward[] = {"max_pool1d", "max_pool2d", "max_pool3d"},
+                     *kBackward[] = {"max_pool1d_backward", "max_pool2d_backward", "max_pool3d_backward"};
+
+// In two dimensions: a row is a plane of one row. Windows of three and adaptive ones have no kernel yet.
+PoolProblem in_planes(const char* operation, PoolProblem p) {
+  if (p.adaptive || p.spatial == 3)
+    throw std::runtime_error(std::string(operation) + ": not implemented for CUDA arrays yet" +
+                             (p.adaptive ? " (adaptive windows)" : ""));
+  if (p.spatial == 2) return p;
+  for (int64_t (*values)[kMaxSpatial] : {&p.input, &p.kernel, &p.output, &p.stride, &p.dilation, &p.padding})
+    (*values)[1] = (*values)[0];
+  p.input[0] = p.output[0] = p.stride[0] = p.dilation[0] = 1;
+  p.kernel[0] = 1;
+  p.padding[0] = 0;
+  p.spatial = 2;
+  return p;
+}
+
+// Of all spatial dimensions together.
+int64_t cells_of(const int64_t (&extents)[kMaxSpatial], int spatial) {
+  int64_t cells = 1;
+  for (int i = 0; i < spatial; ++i) cells *= extents[i];
+  return cells;
+}
+
 // What a map is: `height` x `width` cells each way.
 struct Walk {
   Walk(const char* operation, const PoolProblem& p, const View& like, int vector, const int64_t* extents) {
@@ -133,17 +158,18 @@ void scatter(const PoolProblem& p, const View& grad, const View& indices, const 
   const int64_t planes = p.batch * p.channels;
   with_float_type(grad.dtype, [&](auto zero) {
     using T = decltype(zero);
-    launch("max_pool2d_backward", max_pool_scatter_kernel<T>, dim3(unsigned(ceil_div(planes, kPoolThreads))),
-           kPoolThreads, 0, grad.device.stream, planes, p.channels, p.input[0] * p.input[1],
-           p.output[0] * p.output[1], grad.format == MemoryFormat::channels_last, grad.as<const T>(),
+    launch(kBackward[p.spatial - 1], max_pool_scatter_kernel<T>, dim3(unsigned(ceil_div(planes, kPoolThreads))),
+           kPoolThreads, 0, grad.device.stream, planes, p.channels, cells_of(p.input, p.spatial),
+           cells_of(p.output, p.spatial), grad.format == MemoryFormat::channels_last, grad.as<const T>(),
            indices.as<const int64_t>(), dx.as<T>());
   });
 }
 
 }   // namespace
 
-void max_pool(const PoolProblem& p, const View& x, const View& y, const View* indices) {
-  const char* operation = "max_pool2d";
+void max_pool(const PoolProblem& problem, const View& x, const View& y, const View* indices) {
+  const char* operation = kForward[problem.spatial - 1];
+  const PoolProblem p = in_planes(operation, problem);
   if (y.elements() == 0) return;
   const DeviceGuard guard(x.device, operation);
   with_vectors(x, p.channels, {&x, &y}, [&](auto zero, auto length) {
@@ -156,11 +182,12 @@ void max_pool(const PoolProblem& p, const View& x, const View& y, const View* in
   });
 }
 
-void max_pool_backward(const PoolProblem& p, const View& grad, const View& indices, const View& dx) {
-  const char* operation = "max_pool2d_backward";
+void max_pool_backward(const PoolProblem& problem, const View& grad, const View& indices, const View& dx) {
+  const char* operation = kBackward[problem.spatial - 1];
   if (dx.elements() == 0) return;
   const DeviceGuard guard(grad.device, operation);
-  if (p.kernel[0] == 0) return scatter(p, grad, indices, dx);
+  if (problem.kernel[0] == 0 || problem.spatial == 3) return scatter(problem, grad, indices, dx);
+  const PoolProblem p = in_planes(operation, problem);
   with_vectors(grad, p.channels, {&grad, &dx}, [&](auto zero, auto length) {
     using T = decltype(zero);
     constexpr int N = decltype(length)::value;

@@ -16,6 +16,11 @@ __all__: list[str] = [
     "adadelta_update",
     "adagrad_update",
     "adam_update",
+    "adaptive_avg_pool",
+    "adaptive_avg_pool_backward",
+    "adaptive_max_pool",
+    "avg_pool",
+    "avg_pool_backward",
     "batch_norm",
     "batch_norm_backward",
     "config",
@@ -65,8 +70,8 @@ __all__: list[str] = [
     "local_response_norm_backward",
     "log_softmax",
     "log_softmax_backward",
-    "max_pool2d",
-    "max_pool2d_backward",
+    "max_pool",
+    "max_pool_backward",
     "memory_release_cached",
     "memory_reset_peak",
     "memory_set_cache_limit",
@@ -286,6 +291,43 @@ def adam_update(
     weight_decay: typing.SupportsFloat | typing.SupportsIndex,
     decoupled: bool,
 ) -> None: ...
+def adaptive_avg_pool(
+    spatial: typing.SupportsInt | typing.SupportsIndex, x: typing.Any, output_size: typing.Any
+) -> numpy.ndarray: ...
+def adaptive_avg_pool_backward(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
+    grad: typing.Any,
+    input_shape: typing.Any,
+    memory_format: typing.Any,
+) -> numpy.ndarray: ...
+def adaptive_max_pool(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
+    x: typing.Any,
+    output_size: typing.Any,
+    return_indices: bool,
+) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
+def avg_pool(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
+    x: typing.Any,
+    kernel_size: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: typing.Any,
+) -> numpy.ndarray: ...
+def avg_pool_backward(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
+    grad: typing.Any,
+    input_shape: typing.Any,
+    kernel_size: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: typing.Any,
+    memory_format: typing.Any,
+) -> numpy.ndarray: ...
 def batch_norm(
     x: typing.Any,
     running_mean: typing.Any,
@@ -623,7 +665,8 @@ def local_response_norm_backward(
 ) -> numpy.ndarray: ...
 def log_softmax(x: typing.Any, dim: typing.Any) -> numpy.ndarray: ...
 def log_softmax_backward(grad: typing.Any, y: typing.Any, dim: typing.Any) -> numpy.ndarray: ...
-def max_pool2d(
+def max_pool(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
     x: typing.Any,
     kernel_size: typing.Any,
     stride: typing.Any,
@@ -632,7 +675,8 @@ def max_pool2d(
     ceil_mode: bool,
     return_indices: bool,
 ) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
-def max_pool2d_backward(
+def max_pool_backward(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
     grad: typing.Any,
     indices: typing.Any,
     input_shape: typing.Any,

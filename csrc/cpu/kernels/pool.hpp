@@ -6,7 +6,8 @@
 
 namespace fastconv::cpu {
 
-// Always three spatial dimensions, outermost first; the missing outer ones have extent 1.
+// Always three spatial dimensions, outermost first; the missing outer ones have extent 1. stride 0: window o
+// holds the cells from floor(o * input / output) to ceil((o + 1) * input / output), at most `kernel`.
 struct PoolWindows {
   int64_t input[3], kernel[3], output[3], stride[3], dilation[3], padding[3];
 };

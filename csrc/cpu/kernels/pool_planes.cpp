@@ -99,7 +99,7 @@ void rows(const PoolWindows& windows, const T* x, T* y, int64_t* indices, int64_
   int64_t first = 0, last = width;
   while (first < width && taps(w, 2, first).begin > 0) ++first;
   while (last > first && taps(w, 2, last - 1).end < w.kernel[2]) --last;
-  if (first == last || !offsets_fit<T>(w)) first = last = width;
+  if (first == last || w.stride[2] == 0 || !offsets_fit<T>(w)) first = last = width;
 
   Row<T> row = {nullptr, x + planes * plane, {}, {}, y, y + (end - begin) * width, indices};
   const auto one_by_one = [&](int64_t from, int64_t to) {

@@ -10,8 +10,13 @@ namespace fastconv::cpu::FASTCONV_ISA {
 struct Taps {
   int64_t origin, begin, end;
 };
+__attribute__((noinline, cold)) inline Taps adaptive_taps(int64_t extent, int64_t outputs, int64_t output) {
+  const int64_t begin = output * extent / outputs;
+  return {begin, 0, ((output + 1) * extent + outputs - 1) / outputs - begin};
+}
 FASTCONV_INLINE Taps taps(const PoolWindows& w, int dim, int64_t output) {
   const int64_t step = w.dilation[dim], extent = w.input[dim], kernel = w.kernel[dim];
+  if (__builtin_expect(w.stride[dim] == 0, 0)) return adaptive_taps(extent, w.output[dim], output);
   const int64_t origin = output * w.stride[dim] - w.padding[dim];
   const int64_t begin = origin < 0 ? (-origin + step - 1) / step : 0;
   if (origin + (kernel - 1) * step < extent) return {origin, begin, kernel};

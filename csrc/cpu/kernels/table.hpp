@@ -2,6 +2,7 @@
 #pragma once
 
 #include "activation.hpp"
+#include "average_pool.hpp"
 #include "depthwise.hpp"
 #include "dropout.hpp"
 #include "few_rows.hpp"
@@ -32,6 +33,7 @@ struct KernelTable {
   NormKernels<T> norm;
   LocalResponseNormKernels<T> local_response_norm;
   DropoutKernels<T> dropout;
+  AveragePoolKernels<T> average_pool;
 };
 
 }   // namespace fastconv::cpu

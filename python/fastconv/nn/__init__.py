@@ -62,7 +62,14 @@ from fastconv.nn.padding import (
     ZeroPad2d,
     ZeroPad3d,
 )
-from fastconv.nn.pooling import MaxPool2d
+from fastconv.nn.pooling import (
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+    MaxPool1d,
+    MaxPool2d,
+    MaxPool3d,
+)
 from fastconv.nn.transformer import TransformerEncoder, TransformerEncoderLayer
 from fastconv.nn.upsampling import Upsample, UpsamplingBilinear2d, UpsamplingNearest2d
 
@@ -72,6 +79,9 @@ __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
     "AdaptiveAvgPool3d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
+    "AdaptiveMaxPool3d",
     "AvgPool1d",
     "AvgPool2d",
     "AvgPool3d",
@@ -109,7 +119,9 @@ __all__ = [
     "LocallyConnected1d",
     "LocallyConnected2d",
     "MSELoss",
+    "MaxPool1d",
     "MaxPool2d",
+    "MaxPool3d",
     "Maxout",
     "Module",
     "ModuleDict",

@@ -88,7 +88,9 @@ class AvgPool3d(_AvgPool):
         return F.avg_pool3d(input, *self.window, self.divisor_override)
 
 
-class _Adaptive(Module):
+class Adaptive(Module):
+    """What pooling layers of a given output size are configured with."""
+
     dims: int
 
     def __init__(self, output_size: Any) -> None:
@@ -106,7 +108,7 @@ class _Adaptive(Module):
         return f"output_size={self.output_size}"
 
 
-class AdaptiveAvgPool1d(_Adaptive):
+class AdaptiveAvgPool1d(Adaptive):
     """Means of ``output_size`` windows that cover (N, C, L)."""
 
     dims = 1
@@ -115,7 +117,7 @@ class AdaptiveAvgPool1d(_Adaptive):
         return F.adaptive_avg_pool1d(input, self.output_size)
 
 
-class AdaptiveAvgPool2d(_Adaptive):
+class AdaptiveAvgPool2d(Adaptive):
     """Means of windows that cover (N, C, H, W), ``output_size`` of them; 1: of each plane.
 
     output_size: an integer or a pair; None keeps the input's extent.
@@ -127,7 +129,7 @@ class AdaptiveAvgPool2d(_Adaptive):
         return F.adaptive_avg_pool2d(input, self.output_size)
 
 
-class AdaptiveAvgPool3d(_Adaptive):
+class AdaptiveAvgPool3d(Adaptive):
     """Means of ``output_size`` windows that cover (N, C, D, H, W)."""
 
     dims = 3

@@ -6,12 +6,8 @@ What a closure keeps is named where it is recorded; gradients nobody asked for a
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
-
-from fastconv import ops
 from fastconv.autograd import elementwise, shaping
-from fastconv.autograd.engine import recording
-from fastconv.autograd.tensor import Tensor, record
+from fastconv.autograd.tensor import Tensor
 from fastconv.nn.averages import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -52,6 +48,15 @@ from fastconv.nn.losses import (
     smooth_l1_loss,
     zero_one_loss,
 )
+from fastconv.nn.maxima import (
+    MaxPoolResult,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+    max_pool1d,
+    max_pool2d,
+    max_pool3d,
+)
 from fastconv.nn.normalize import batch_norm, group_norm, layer_norm, local_response_norm
 from fastconv.nn.probabilities import log_softmax, softmax
 from fastconv.nn.resize import interpolate
@@ -62,6 +67,9 @@ __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_avg_pool3d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
     "avg_pool1d",
     "avg_pool2d",
     "avg_pool3d",
@@ -95,7 +103,9 @@ __all__ = [
     "locally_connected1d",
     "locally_connected2d",
     "log_softmax",
+    "max_pool1d",
     "max_pool2d",
+    "max_pool3d",
     "maxout",
     "mse_loss",
     "multi_margin_loss",
@@ -112,43 +122,6 @@ __all__ = [
     "tanh",
     "zero_one_loss",
 ]
-
-
-class MaxPoolResult(NamedTuple):
-    """What ``max_pool2d(..., return_indices=True)`` returns."""
-
-    output: Tensor
-    indices: Tensor
-
-
-def max_pool2d(
-    input: Tensor,
-    kernel_size: Any,
-    stride: Any = None,
-    padding: Any = 0,
-    dilation: Any = 1,
-    ceil_mode: bool = False,
-    return_indices: bool = False,
-) -> Any:
-    """The maximum of each window of input (N, C, H, W); ``stride`` defaults to ``kernel_size``.
-
-    The gradient goes to the window's first maximum, whose index the forward pass stores. With
-    ``return_indices``: (output, indices), flat within the H*W plane of the input, int64.
-    """
-    x = array_of("max_pool2d", "input", input)
-    window = (kernel_size, stride, padding, dilation, ceil_mode)
-    recorded = recording(input) is not None
-    if not (recorded or return_indices):
-        return Tensor(ops.max_pool2d(x, *window, return_indices=False))
-    y, indices = ops.max_pool2d(x, *window, return_indices=True)
-    places, shape = Tensor(indices), x.shape
-
-    def backward(grad: Any) -> Any:
-        return (ops.max_pool2d_backward(grad, indices, shape, *window),)
-
-    kept = [("indices", places)]
-    out = record("max_pool2d", y, (input,), backward, kept) if recorded else Tensor(y)
-    return MaxPoolResult(out, places) if return_indices else out
 
 
 def relu(input: Tensor) -> Tensor:

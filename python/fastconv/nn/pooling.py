@@ -1,4 +1,4 @@
-"""Pooling layers."""
+"""Max pooling layers."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ from typing import Any
 
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
-from fastconv.nn.arguments import pair
+from fastconv.nn.arguments import sizes
+from fastconv.nn.average import Adaptive
 from fastconv.nn.module import Module
 
 
-class MaxPool2d(Module):
-    """The maximum of each window of (N, C, H, W); ``stride`` defaults to ``kernel_size``.
-
-    padding is at most half the kernel and counts as -inf; ceil_mode lets the last window hang
-    over the edge; return_indices gives (output, indices), flat within the input's H*W plane.
-    """
+class _MaxPool(Module):
+    dims: int
 
     def __init__(
         self,
@@ -32,13 +29,11 @@ class MaxPool2d(Module):
         self.dilation = dilation
         self.return_indices = return_indices
         self.ceil_mode = ceil_mode
-        pair("MaxPool2d", "kernel_size", kernel_size)
-        pair("MaxPool2d", "stride", self.stride)
-        pair("MaxPool2d", "padding", padding, 0)
-        pair("MaxPool2d", "dilation", dilation)
-
-    def forward(self, input: Tensor) -> Any:
-        return F.max_pool2d(input, *self.window, self.return_indices)
+        layer = type(self).__name__
+        sizes(layer, "kernel_size", kernel_size, self.dims)
+        sizes(layer, "stride", self.stride, self.dims)
+        sizes(layer, "padding", padding, self.dims, 0)
+        sizes(layer, "dilation", dilation, self.dims)
 
     @property
     def window(self) -> tuple[Any, Any, Any, Any, bool]:
@@ -50,3 +45,72 @@ class MaxPool2d(Module):
             f"kernel_size={self.kernel_size}, stride={self.stride}, padding={self.padding}, "
             f"dilation={self.dilation}, ceil_mode={self.ceil_mode}"
         )
+
+
+class MaxPool1d(_MaxPool):
+    """The maximum of each window of (N, C, L); see :class:`MaxPool2d`."""
+
+    dims = 1
+
+    def forward(self, input: Tensor) -> Any:
+        return F.max_pool1d(input, *self.window, self.return_indices)
+
+
+class MaxPool2d(_MaxPool):
+    """The maximum of each window of (N, C, H, W); ``stride`` defaults to ``kernel_size``.
+
+    padding is at most half the kernel and counts as -inf; ceil_mode lets the last window hang
+    over the edge; return_indices gives (output, indices), flat within the input's H*W plane.
+    """
+
+    dims = 2
+
+    def forward(self, input: Tensor) -> Any:
+        return F.max_pool2d(input, *self.window, self.return_indices)
+
+
+class MaxPool3d(_MaxPool):
+    """The maximum of each window of (N, C, D, H, W), indices flat within D*H*W; see
+    :class:`MaxPool2d`."""
+
+    dims = 3
+
+    def forward(self, input: Tensor) -> Any:
+        return F.max_pool3d(input, *self.window, self.return_indices)
+
+
+class _AdaptiveMaxPool(Adaptive):
+    def __init__(self, output_size: Any, return_indices: bool = False) -> None:
+        super().__init__(output_size)
+        self.return_indices = return_indices
+
+
+class AdaptiveMaxPool1d(_AdaptiveMaxPool):
+    """The maxima of ``output_size`` windows that cover (N, C, L)."""
+
+    dims = 1
+
+    def forward(self, input: Tensor) -> Any:
+        return F.adaptive_max_pool1d(input, self.output_size, self.return_indices)
+
+
+class AdaptiveMaxPool2d(_AdaptiveMaxPool):
+    """The maxima of windows that cover (N, C, H, W), ``output_size`` of them.
+
+    output_size: an integer or a pair; None keeps the input's extent. return_indices gives (output,
+    indices) as :class:`MaxPool2d` does.
+    """
+
+    dims = 2
+
+    def forward(self, input: Tensor) -> Any:
+        return F.adaptive_max_pool2d(input, self.output_size, self.return_indices)
+
+
+class AdaptiveMaxPool3d(_AdaptiveMaxPool):
+    """The maxima of ``output_size`` windows that cover (N, C, D, H, W)."""
+
+    dims = 3
+
+    def forward(self, input: Tensor) -> Any:
+        return F.adaptive_max_pool3d(input, self.output_size, self.return_indices)

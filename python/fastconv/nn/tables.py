@@ -1,5 +1,4 @@
-"""Sums of cells along one dimension, by a table of which: what means over windows and interpolation
-are made of."""
+"""Sums of cells along one dimension, by a table of which: what interpolation is made of."""
 
 from __future__ import annotations
 
@@ -51,15 +50,6 @@ def pair_of(count: int, size: int, rows: Any, cells: Any, weights: Any) -> tuple
     return forward, table_of(size, cells[order], rows[order], weights[order])
 
 
-def spans_table(size: int, begins: Any, ends: Any, dtype: Any) -> tuple[Table, Table]:
-    """Sums of the cells [begin, end) of each span."""
-    counts = ends - begins
-    rows = np.repeat(np.arange(len(begins)), counts)
-    firsts = np.cumsum(counts) - counts
-    cells = np.arange(len(rows)) + np.repeat(begins - firsts, counts)
-    return pair_of(len(begins), size, rows, cells, np.ones(len(rows), dtype))
-
-
 def check_held(
     operation: str, name: str, value: Any, shape: tuple[int, ...], counts: list[int]
 ) -> None:
@@ -109,12 +99,8 @@ def summed(x: Any, axis: int, table: Table, last: bool) -> Any:
     source = np.moveaxis(x, 1, -1) if last else x
     along = axis - 1 if last else axis
     before, behind = (slice(None),) * along, (1,) * (source.ndim - along - 1)
-    results, terms = table.cells.shape
-    if results == 1 and table.plain and terms == source.shape[along]:
-        out = source.sum(axis=along, keepdims=True)
-        return np.moveaxis(out, -1, 1) if last else out
-    out = None
-    for t in range(terms):
+    out: Any = None
+    for t in range(table.cells.shape[1]):
         part = source.take(_like(table.cells[:, t], x), axis=along)
         weights = table.weights[:, t]
         if not table.plain:

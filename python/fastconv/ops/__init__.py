@@ -26,6 +26,25 @@ from fastconv.ops.activation import (
     tanh,
     tanh_backward,
 )
+from fastconv.ops.adaptive_pool import (
+    adaptive_avg_pool1d,
+    adaptive_avg_pool1d_backward,
+    adaptive_avg_pool2d,
+    adaptive_avg_pool2d_backward,
+    adaptive_avg_pool3d,
+    adaptive_avg_pool3d_backward,
+    adaptive_max_pool1d,
+    adaptive_max_pool2d,
+    adaptive_max_pool3d,
+)
+from fastconv.ops.average_pool import (
+    avg_pool1d,
+    avg_pool1d_backward,
+    avg_pool2d,
+    avg_pool2d_backward,
+    avg_pool3d,
+    avg_pool3d_backward,
+)
 from fastconv.ops.batch_norm import batch_norm, batch_norm_backward
 from fastconv.ops.conv import (
     conv2d,
@@ -96,6 +115,12 @@ from fastconv.ops.loss import (
 )
 from fastconv.ops.maxout import maxout, maxout_backward
 from fastconv.ops.pool import conv2d_max_pool2d, max_pool2d, max_pool2d_backward
+from fastconv.ops.pool_nd import (
+    max_pool1d,
+    max_pool1d_backward,
+    max_pool3d,
+    max_pool3d_backward,
+)
 from fastconv.ops.update import (
     adadelta_update,
     adagrad_update,
@@ -110,6 +135,21 @@ __all__ = [
     "adadelta_update",
     "adagrad_update",
     "adam_update",
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool1d_backward",
+    "adaptive_avg_pool2d",
+    "adaptive_avg_pool2d_backward",
+    "adaptive_avg_pool3d",
+    "adaptive_avg_pool3d_backward",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "adaptive_max_pool3d",
+    "avg_pool1d",
+    "avg_pool1d_backward",
+    "avg_pool2d",
+    "avg_pool2d_backward",
+    "avg_pool3d",
+    "avg_pool3d_backward",
     "batch_norm",
     "batch_norm_backward",
     "conv1d",
@@ -163,8 +203,12 @@ __all__ = [
     "local_response_norm_backward",
     "log_softmax",
     "log_softmax_backward",
+    "max_pool1d",
+    "max_pool1d_backward",
     "max_pool2d",
     "max_pool2d_backward",
+    "max_pool3d",
+    "max_pool3d_backward",
     "maxout",
     "maxout_backward",
     "relu",

@@ -66,8 +66,8 @@ def max_pool2d(
         TypeError: not an array, another dtype, or parameters of another type.
         MemoryError: the result cannot be held.
     """
-    y, indices = _core.max_pool2d(
-        x, kernel_size, stride, padding, dilation, ceil_mode, return_indices
+    y, indices = _core.max_pool(
+        2, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices
     )
     return y if indices is None else (y, indices)
 
@@ -100,8 +100,8 @@ def max_pool2d_backward(
             index is left out instead.
         TypeError: not arrays, or another dtype.
     """
-    return _core.max_pool2d_backward(
-        grad, indices, input_shape, kernel_size, stride, padding, dilation, ceil_mode
+    return _core.max_pool_backward(
+        2, grad, indices, input_shape, kernel_size, stride, padding, dilation, ceil_mode
     )
 
 

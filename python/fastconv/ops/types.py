@@ -20,6 +20,7 @@ class SupportsDLPack(Protocol):
 
 ArrayLike = Union[Array, SupportsDLPack]  # noqa: UP007
 Size = Union[int, Sequence[int]]  # noqa: UP007
+OutputSize = Union[int, None, Sequence[Union[int, None]]]  # noqa: UP007
 Padding = Union[int, str, Sequence[int], Sequence[Sequence[int]]]  # noqa: UP007
 Approximation = Literal["none", "tanh"]
 Activation = Literal["relu", "sigmoid", "tanh"]

@@ -12,7 +12,7 @@ from fastconv.reference.conv import conv2d
 from fastconv.reference.layout import Array, deliver, per_dimension, under_tap
 
 
-def _pooled_size(
+def pooled_size(
     size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool
 ) -> int:
     """Ceil mode lets a window hang over the end, but not start in the trailing padding."""
@@ -42,7 +42,7 @@ def max_pool2d(
     stride = kernel if stride is None else per_dimension(stride, dims)
     padding, dilation = per_dimension(padding, dims), per_dimension(dilation, dims)
     windows = list(zip(x.shape[2:], kernel, stride, padding, dilation, strict=True))
-    output = tuple(_pooled_size(*window, ceil_mode) for window in windows)
+    output = tuple(pooled_size(*window, ceil_mode) for window in windows)
     frame = [
         (p, max(0, (o - 1) * s + d * (k - 1) + 1 - size - p))
         for o, (size, k, s, p, d) in zip(output, windows, strict=True)
@@ -95,3 +95,35 @@ def max_pool2d_backward(
     won = np.nonzero(indices >= 0)
     np.add.at(dx, (won[0], won[1], indices[won]), grad[won])
     return deliver(dx.reshape(input_shape), grad)
+
+
+def adaptive_max_pool2d(
+    x: Array, output_size: Any, *, return_indices: bool = True
+) -> tuple[Array, Array] | Array:
+    """As ``max_pool2d`` over the windows from floor(o * size / count) to ceil((o + 1) * size /
+    count)."""
+    sizes = x.shape[2:]
+    given = output_size if isinstance(output_size, (tuple, list)) else (output_size,) * len(sizes)
+    counts = [s if n is None else n for s, n in zip(sizes, given, strict=True)]
+    places = np.arange(math.prod(sizes)).reshape(sizes)
+    y = np.empty((*x.shape[:2], *counts), x.dtype)
+    indices = np.empty(y.shape, np.int64)
+    for o in np.ndindex(*counts):
+        extents = zip(o, sizes, counts, strict=True)
+        window = tuple(slice(i * s // n, -(-(i + 1) * s // n)) for i, s, n in extents)
+        place: Any = (..., *o)
+        under: Any = (..., *window)
+        cells = x[under].reshape(*x.shape[:2], places[window].size)
+        nan = np.isnan(cells)
+        last = cells.shape[-1] - 1 - nan[..., ::-1].argmax(-1)
+        won = np.where(nan.any(-1), last, cells.argmax(-1))
+        y[place] = np.take_along_axis(cells, won[..., None], -1)[..., 0]
+        indices[place] = places[window].ravel()[won]
+    y, indices = deliver(y, x), deliver(indices, x)
+    return (y, indices) if return_indices else y
+
+
+# Written for any number of spatial dimensions.
+max_pool1d = max_pool3d = max_pool2d
+max_pool1d_backward = max_pool3d_backward = max_pool2d_backward
+adaptive_max_pool1d = adaptive_max_pool3d = adaptive_max_pool2d

@@ -68,10 +68,11 @@ def _run_linear(ops: Any, pass_name: str, arrays: tuple[Array, ...]) -> Any:
 def _run_pool(ops: Any, p: Any, pass_name: str, arrays: tuple[Array, ...]) -> Any:
     x, grad = arrays
     window = (p.kernel, p.stride, p.padding, p.dilation, p.ceil_mode)
+    name = f"max_pool{len(p.kernel)}d"
     if pass_name == "forward":
-        return ops.max_pool2d(x, *window)
-    _, indices = reference.max_pool2d(x, *window)
-    return ops.max_pool2d_backward(grad, indices, p.input_shape, *window)
+        return getattr(ops, name)(x, *window)
+    _, indices = getattr(reference, name)(x, *window)
+    return getattr(ops, f"{name}_backward")(grad, indices, p.input_shape, *window)
 
 
 def _run_norm(ops: Any, pass_name: str, arrays: tuple[Array, ...]) -> Any:

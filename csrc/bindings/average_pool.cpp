@@ -1,0 +1,98 @@
+#include "bindings/arguments.hpp"
+#include "bindings/bindings.hpp"
+#include "bindings/devices.hpp"
+
+namespace fastconv::bindings {
+namespace {
+
+// "avg_pool2d_backward", for messages.
+std::string name_of(const char* operation, int spatial, const char* pass = "") {
+  if (spatial < 1 || spatial > kMaxSpatial) throw py::value_error("spatial must be 1, 2 or 3");
+  return operation + std::to_string(spatial) + "d" + pass;
+}
+
+AverageParameters parameters(const char* op, bool count_include_pad, const py::object& divisor_override) {
+  if (divisor_override.is_none()) return {count_include_pad, 0};
+  const int64_t divisor = parse_int({op, "divisor_override"}, divisor_override);
+  if (divisor == 0) throw py::value_error(std::string(op) + ": divisor_override must not be 0");
+  return {count_include_pad, divisor};
+}
+
+py::array forward(const char* op, const PoolProblem& p, const AverageParameters& given, const Array& x) {
+  const Array y = make_array(x, p.output_shape(), x.view.format);
+  const auto run = operation(op, x.view.device, &Backend::average_pool);
+  {
+    const WithoutGil unlocked;
+    run(p, given, x.view, y.view);
+  }
+  return to_python(y);
+}
+
+py::array backward(const char* op, const PoolProblem& p, const AverageParameters& given, const Array& grad) {
+  check_shape(op, "grad", grad.view.shape, p.output_shape());
+  const Array dx = make_array(grad, p.input_shape(), grad.view.format);
+  const auto run = operation(op, grad.view.device, &Backend::average_pool_backward);
+  {
+    const WithoutGil unlocked;
+    run(p, given, grad.view, dx.view);
+  }
+  return to_python(dx);
+}
+
+py::array avg_pool(int spatial, const py::object& x, const py::object& kernel_size, const py::object& stride,
+                   const py::object& padding, bool ceil_mode, bool count_include_pad,
+                   const py::object& divisor_override) {
+  const std::string name = name_of("avg_pool", spatial);
+  const char* op = name.c_str();
+  const Array a = read_floats({op, "x"}, x);
+  const PoolProblem p =
+      parse_windows(op, a.view.shape, spatial, kernel_size, stride, padding, py::int_(1), ceil_mode);
+  return forward(op, p, parameters(op, count_include_pad, divisor_override), a);
+}
+
+py::array avg_pool_backward(int spatial, const py::object& grad, const py::object& input_shape,
+                            const py::object& kernel_size, const py::object& stride, const py::object& padding,
+                            bool ceil_mode, bool count_include_pad, const py::object& divisor_override,
+                            const py::object& memory_format) {
+  const std::string name = name_of("avg_pool", spatial, "_backward");
+  const char* op = name.c_str();
+  const Array g = read_floats({op, "grad"}, grad, parse_format({op, "memory_format"}, memory_format));
+  const PoolProblem p = parse_windows(op, parse_shape({op, "input_shape"}, input_shape), spatial, kernel_size,
+                                      stride, padding, py::int_(1), ceil_mode);
+  return backward(op, p, parameters(op, count_include_pad, divisor_override), g);
+}
+
+py::array adaptive_avg_pool(int spatial, const py::object& x, const py::object& output_size) {
+  const std::string name = name_of("adaptive_avg_pool", spatial);
+  const char* op = name.c_str();
+  const Array a = read_floats({op, "x"}, x);
+  return forward(op, parse_adaptive(op, a.view.shape, spatial, output_size), {false, 0}, a);
+}
+
+py::array adaptive_avg_pool_backward(int spatial, const py::object& grad, const py::object& input_shape,
+                                     const py::object& memory_format) {
+  const std::string name = name_of("adaptive_avg_pool", spatial, "_backward");
+  const char* op = name.c_str();
+  const Array g = read_floats({op, "grad"}, grad, parse_format({op, "memory_format"}, memory_format));
+  const Shape input = parse_shape({op, "input_shape"}, input_shape), &output = g.view.shape;
+  if (int(output.size()) != spatial + 2)
+    throw py::value_error(name + ": grad has shape " + to_string(output) + ", expected " +
+                          std::to_string(spatial + 2) + " dimensions");
+  const PoolProblem p = make_adaptive_pool_problem(op, input, Shape(output.begin() + 2, output.end()));
+  return backward(op, p, {false, 0}, g);
+}
+
+}   // namespace
+
+void bind_average_pool(py::module_& m) {
+  m.def("avg_pool", avg_pool, py::arg("spatial"), py::arg("x"), py::arg("kernel_size"), py::arg("stride"),
+        py::arg("padding"), py::arg("ceil_mode"), py::arg("count_include_pad"), py::arg("divisor_override"));
+  m.def("avg_pool_backward", avg_pool_backward, py::arg("spatial"), py::arg("grad"), py::arg("input_shape"),
+        py::arg("kernel_size"), py::arg("stride"), py::arg("padding"), py::arg("ceil_mode"),
+        py::arg("count_include_pad"), py::arg("divisor_override"), py::arg("memory_format"));
+  m.def("adaptive_avg_pool", adaptive_avg_pool, py::arg("spatial"), py::arg("x"), py::arg("output_size"));
+  m.def("adaptive_avg_pool_backward", adaptive_avg_pool_backward, py::arg("spatial"), py::arg("grad"),
+        py::arg("input_shape"), py::arg("memory_format"));
+}
+
+}   // namespace fastconv::bindings

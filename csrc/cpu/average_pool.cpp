@@ -1,0 +1,201 @@
+#include "average_pool.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include "../core/memory.hpp"
+#include "isa.hpp"
+#include "kernels/average_pool.hpp"
+#include "parallel.hpp"
+#include "tiling.hpp"
+
+namespace fastconv::cpu {
+namespace {
+
+constexpr int64_t kGrain = 65536;             // cells a chunk
+constexpr int64_t kNarrow = 16;               // columns of a row: fewer leave lanes empty
+constexpr int64_t kTogether = 64;             // planes turned for such rows,
+constexpr int64_t kTurnedBytes = 256 << 10;   // where they fit the second cache
+constexpr size_t kMostLanes = 16;             // of a vector
+constexpr int64_t kChannelBlock = 64;         // of a channels-last image where rows are few: whole cache lines
+
+// The windows along one dimension.
+struct Dimension {
+  bool adaptive;
+  int64_t input, output, kernel, stride, padding;
+
+  int64_t begin(int64_t o) const { return adaptive ? o * input / output : o * stride - padding; }
+  int64_t end(int64_t o) const {
+    return adaptive ? div_up((o + 1) * input, output) : std::min(begin(o) + kernel, input + padding);
+  }
+  Span cells(int64_t o) const { return {std::max<int64_t>(begin(o), 0), std::min(end(o), input)}; }
+  // Those that hold cell i.
+  Span windows(int64_t i) const {
+    if (adaptive) return {i * output / input, div_up((i + 1) * output, input)};
+    const int64_t reach = i + padding - kernel + 1;
+    const int64_t first = std::min(output, reach > 0 ? div_up(reach, stride) : 0);
+    return {first, std::max(first, std::min((i + padding) / stride + 1, output))};
+  }
+  int64_t count(int64_t o, bool include_pad) const {
+    const Span inside = cells(o);
+    return include_pad ? end(o) - begin(o) : inside.end - inside.begin;
+  }
+  bool even() const { return !adaptive && stride <= 2 && kernel <= kEvenKernel; }
+  bool one_window() const { return output == 1 && cells(0).begin == 0 && cells(0).end == input; }
+};
+
+struct Dimensions {
+  explicit Dimensions(const PoolProblem& p) {
+    for (int i = 0; i < 3; ++i) {
+      const int from = i - (kMaxSpatial - p.spatial);
+      if (from < 0)
+        each[i] = {true, 1, 1, 1, 1, 0};
+      else
+        each[i] = {p.adaptive, p.input[from], p.output[from], p.kernel[from], p.stride[from], p.padding[from]};
+    }
+  }
+  template <class T>
+  bool narrow(int64_t planes) const {
+    const int64_t a = each[2].input, b = each[2].output;
+    return std::min(a, b) < kNarrow && std::max(a, b) <= 2 * kNarrow && planes >= kTogether &&
+           (inputs() + outputs()) * kTogether * int64_t(sizeof(T)) <= kTurnedBytes;
+  }
+  bool global() const { return each[0].one_window() && each[1].one_window() && each[2].one_window(); }
+  int64_t inputs() const { return each[0].input * each[1].input * each[2].input; }
+  int64_t outputs() const { return each[0].output * each[1].output * each[2].output; }
+
+  Dimension each[3];
+};
+
+// MeanWindows and what it points to.
+template <class T>
+struct Tables {
+  Tables(const Dimensions& d, const AverageParameters& parameters, bool planes, bool backward) {
+    for (int i = 0; i < 3; ++i) {
+      const Dimension& along = d.each[i];
+      windows.input[i] = along.input;
+      windows.output[i] = along.output;
+      const bool even = planes && i == 2 && along.even();
+      if (i == 2) {
+        windows.kernel = even ? along.kernel : 0;
+        windows.stride = along.stride;
+        windows.padding = along.padding;
+      }
+      const bool unneeded = even || (planes && d.global());
+      const int64_t extent = unneeded ? 0 : backward ? along.input : along.output;
+      spans_[i].reserve(size_t(extent));
+      for (int64_t k = 0; k < extent; ++k) spans_[i].push_back(backward ? along.windows(k) : along.cells(k));
+      windows.cells[i] = windows.windows[i] = spans_[i].data();
+      counts_[i].reserve(size_t(along.output) + kMostLanes);
+      const T fixed = i == 2 ? T(parameters.divisor) : T(1);
+      for (int64_t o = 0; o < along.output; ++o)
+        counts_[i].push_back(parameters.divisor ? fixed : T(along.count(o, parameters.count_include_pad)));
+      counts_[i].resize(counts_[i].size() + kMostLanes, T(1));
+      windows.counts[i] = counts_[i].data();
+    }
+  }
+
+  T divisor() const { return counts_[0][0] * counts_[1][0] * counts_[2][0]; }   // of the only window
+  MeanWindows<T> windows;
+
+ private:
+  std::vector<Span> spans_[3];
+  std::vector<T> counts_[3];
+};
+
+// Blocks of planes of `from` cells turned, pooled channels last by run(turned, channels, result), and turned
+// back.
+template <class T, class Run>
+void pool_turned(int64_t planes, const T* x, int64_t from, T* y, int64_t to, const Run& run) {
+  const auto transpose = kernels<T>().pack.transpose;
+  parallel_ranges(planes, kTogether, [&](int64_t begin, int64_t end) {
+    const int64_t channels = end - begin;
+    const memory::Buffer turned(size_t(channels * from) * sizeof(T)), values(size_t(channels * to) * sizeof(T));
+    transpose(x + begin * from, from, turned.as<T>(), channels, channels, from);
+    run(turned.as<const T>(), channels, values.as<T>());
+    transpose(values.as<const T>(), channels, y + begin * to, to, to, channels);
+  });
+}
+
+template <class T>
+void run(const PoolProblem& p, const AverageParameters& parameters, const View& x, const View& y) {
+  const AveragePoolKernels<T>& table = kernels<T>().average_pool;
+  const Dimensions d(p);
+  const bool last = x.format == MemoryFormat::channels_last;
+  const int64_t planes = p.batch * p.channels;
+  const bool turned = !last && !d.global() && d.narrow<T>(planes);
+  const Tables<T> tables(d, parameters, !last && !turned, false);
+  const MeanWindows<T>& w = tables.windows;
+  const int64_t lines = w.output[0] * w.output[1], row = w.output[2];
+  const bool stream = y.elements() * int64_t(sizeof(T)) > kCachedBytes;
+  const T* from = x.as<const T>();
+  T* to = y.as<T>();
+  if (!last && d.global())
+    return parallel_ranges(planes, round_up(div_up(kGrain, d.inputs()), 16), [&](int64_t begin, int64_t end) {
+      table.planes(from + begin * d.inputs(), d.inputs(), tables.divisor(), to + begin, end - begin);
+    });
+  if (turned)
+    return pool_turned(planes, from, d.inputs(), to, d.outputs(), [&](const T* x, int64_t channels, T* y) {
+      table.rows_channels_last(w, channels, channels, x, y, 0, lines, false);
+    });
+  const int64_t work = div_up(d.inputs(), lines) + row;   // of a row of one channel
+  if (!last)
+    return parallel_ranges(
+        planes * lines, std::max<int64_t>(1, kGrain / work),
+        [&](int64_t begin, int64_t end) { table.rows(w, from, to + begin * row, begin, end, stream); });
+  const int64_t rows = p.batch * lines;
+  const int64_t block = rows >= kChunks ? p.channels : std::min(p.channels, kChannelBlock);
+  const int64_t blocks = div_up(p.channels, block);
+  const int64_t grain = std::max<int64_t>(1, kGrain / work / block);
+  parallel_for(div_up(rows, grain) * blocks, [&](int64_t i) {
+    const int64_t begin = i / blocks * grain, end = std::min(begin + grain, rows), c = i % blocks * block;
+    table.rows_channels_last(w, p.channels, std::min(block, p.channels - c), from + c,
+                             to + begin * row * p.channels + c, begin, end, stream && blocks == 1);
+  });
+}
+
+template <class T>
+void run_backward(const PoolProblem& p, const AverageParameters& parameters, const View& grad, const View& dx) {
+  const AveragePoolKernels<T>& table = kernels<T>().average_pool;
+  const Dimensions d(p);
+  const bool last = grad.format == MemoryFormat::channels_last;
+  const int64_t planes = p.batch * p.channels;
+  const bool turned = !last && !d.global() && d.narrow<T>(planes);
+  const Tables<T> tables(d, parameters, !last && !turned, true);
+  const MeanWindows<T>& w = tables.windows;
+  const int64_t lines = w.input[0] * w.input[1], row = w.input[2];
+  const bool stream = dx.elements() * int64_t(sizeof(T)) > kCachedBytes;
+  const T* from = grad.as<const T>();
+  T* to = dx.as<T>();
+  if (!last && d.global())
+    return parallel_ranges(planes, round_up(div_up(kGrain, d.inputs()), 16), [&](int64_t begin, int64_t end) {
+      table.planes_backward(from + begin, d.inputs(), tables.divisor(), to + begin * d.inputs(), end - begin,
+                            stream);
+    });
+  if (turned)
+    return pool_turned(planes, from, d.outputs(), to, d.inputs(), [&](const T* grad, int64_t channels, T* dx) {
+      table.rows_channels_last_backward(w, channels, grad, dx, 0, lines, false);
+    });
+  if (!last)
+    return parallel_ranges(planes * lines, std::max<int64_t>(1, kGrain / row), [&](int64_t begin, int64_t end) {
+      table.rows_backward(w, from, to + begin * row, begin, end, stream);
+    });
+  const int64_t wide = row * p.channels;
+  parallel_ranges(p.batch * lines, std::max<int64_t>(1, kGrain / wide), [&](int64_t begin, int64_t end) {
+    table.rows_channels_last_backward(w, p.channels, from, to + begin * wide, begin, end, stream);
+  });
+}
+
+}   // namespace
+
+void average_pool(const PoolProblem& p, const AverageParameters& parameters, const View& x, const View& y) {
+  x.dtype == DType::float32 ? run<float>(p, parameters, x, y) : run<double>(p, parameters, x, y);
+}
+
+void average_pool_backward(const PoolProblem& p, const AverageParameters& parameters, const View& grad,
+                           const View& dx) {
+  grad.dtype == DType::float32 ? run_backward<float>(p, parameters, grad, dx)
+                               : run_backward<double>(p, parameters, grad, dx);
+}
+
+}   // namespace fastconv::cpu
