@@ -22,6 +22,9 @@ constexpr int64_t kPixels = 160;       // a panel of the gradient: at 64 channel
 // Of the depth, for narrow panels: what is copied at a time, six lines of a pixel, and what four panels pass
 // over in turn while it is in L1.
 constexpr int64_t kCopiedRows = 96, kTileRows = 24;
+// Narrow panels of a task: of the gradient in half an L2, of dw in a quarter.
+constexpr int64_t kMostPanels = 16, kOwnBytes = 128 << 10;
+constexpr int64_t kPackedTogether = 16;   // pixels
 
 bool copies_lines(const Correlation& c) { return c.in_channels <= kFewInputs && LineCopy::fits(c); }
 
@@ -120,6 +123,28 @@ void copy_pixels(std::vector<Run<T>>& runs, PanelArgs<T>& args, T* copy) {
   args.step = kCopiedRows;
 }
 
+// The same, panels [first, last) of group g, `block` apart. Channels last, a few pixels of all panels at a
+// time, and the next ones fetched ahead.
+template <class T>
+void pack_panels(const Correlation& c, const WeightGradientData<T>& data, const Partition& part,
+                 const Job<T>& job, int64_t begin, int64_t count, T* to, int64_t block) {
+  const bool last = data.grad_format == MemoryFormat::channels_last;
+  const int64_t lanes = kernels<T>().gemm.lanes, channels = c.out_channels * c.groups, line = 64 / sizeof(T);
+  const int64_t together = last ? kPackedTogether : count,
+                first = job.g * c.out_channels + job.first * part.panel;
+  const int64_t width = std::min(c.out_channels, job.last * part.panel) - job.first * part.panel;
+  for (int64_t p = 0; p < count; p += together) {
+    for (int64_t q = p + together; last && q < p + 2 * together; ++q)
+      for (int64_t k = 0; k < width; k += line)
+        __builtin_prefetch(data.grad + (begin + q) * channels + first + k);
+    for (int64_t k = 0; k < width; k += part.panel) {
+      const int64_t own = std::min(part.panel, width - k), padded = round_up(own, lanes);
+      pack_gradient(c, data, begin + p, std::min(together, count - p), first + k, own, padded,
+                    to + k / part.panel * block + p * padded);
+    }
+  }
+}
+
 template <class T>
 void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Partition& part,
              const Job<T>& job) {
@@ -138,14 +163,11 @@ void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Part
     const int64_t row = at / part.across, q0 = at % part.across * part.columns;
     const int64_t end = part.across > 1 ? row + 1 : std::min(job.end, row + part.strip);
     const int64_t q1 = std::min(c.w.out, q0 + part.columns), pixels = (end - row) * (q1 - q0);
-    for (int64_t j = job.first; j < job.last; ++j) {
-      T* to = packed.as<T>() + (j - job.first) * block;
-      const int64_t padded = round_up(width(j), gemm.lanes);
-      pack_gradient(c, data, row * c.w.out + q0, pixels, job.g * c.out_channels + j * part.panel, width(j),
-                    padded, to);
-      T* db = job.dw + (j - job.first) * job.size + c.depth() * part.panel;
-      if (job.bias) kernels<T>().pack.add_rows(to, padded, pixels, width(j), db);
-    }
+    pack_panels(c, data, part, job, row * c.w.out + q0, pixels, packed.as<T>(), block);
+    for (int64_t j = job.first; j < job.last && job.bias; ++j)
+      kernels<T>().pack.add_rows(packed.as<T>() + (j - job.first) * block, round_up(width(j), gemm.lanes),
+                                 pixels, width(j),
+                                 job.dw + (j - job.first) * job.size + c.depth() * part.panel);
     for (int64_t d = d0; d < d1;) {
       const int64_t t = d / c.in_channels, i = d % c.in_channels;
       const int64_t count = std::min({c.in_channels - i, d1 - d, narrow ? kCopiedRows : d1});
@@ -228,7 +250,9 @@ void run(const Correlation& c, const WeightGradientData<T>& given) {
   }
   const auto& gemm = kernels<T>().gemm;
   const bool lines = copies_lines(c);
-  const Partition part = partition(c, gemm.lanes * gemm.vectors, gemm.bundle, lines);
+  const int64_t panel = gemm.lanes * gemm.vectors, own = kOwnBytes / (c.depth() * panel * int64_t(sizeof(T)));
+  const int64_t bundle = gemm.bundle > 1 ? std::clamp<int64_t>(own, gemm.bundle, kMostPanels) : 1;
+  const Partition part = partition(c, panel, bundle, lines);
   const bool convert = lines && given.x_format == MemoryFormat::channels_last;
   const int64_t channels = c.in_channels * c.groups, in_plane = c.h.in * c.w.in;
   const memory::Buffer planes(convert ? size_t(c.batch * channels * in_plane) * sizeof(T) : 0);

@@ -89,7 +89,11 @@ FASTCONV_INLINE void zero_row(T* dst, int64_t n) {
 template <class T>
 void copy(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int64_t rows, int64_t columns,
           int64_t width) {
+  constexpr int line = 64 / int(sizeof(T));
+  const int64_t ahead = columns < 4 * line ? 16 : 4;   // the rows of some 16 lines
   for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns && i + ahead < rows; j += line)
+      __builtin_prefetch(src + (i + ahead) * src_stride + j);
     copy_row(src + i * src_stride, dst + i * dst_stride, columns);
     zero_row(dst + i * dst_stride + columns, width - columns);
   }
