@@ -144,7 +144,9 @@ void run(const PoolProblem& p, const AverageParameters& parameters, const View& 
         planes * lines, std::max<int64_t>(1, kGrain / work),
         [&](int64_t begin, int64_t end) { table.rows(w, from, to + begin * row, begin, end, stream); });
   const int64_t rows = p.batch * lines;
-  const int64_t block = rows >= kChunks ? p.channels : std::min(p.channels, kChannelBlock);
+  const int64_t block =
+      rows >= kChunks ? p.channels
+                      : std::min(p.channels, round_up(div_up(rows * p.channels, kChunks) + 1, kChannelBlock));
   const int64_t blocks = div_up(p.channels, block);
   const int64_t grain = std::max<int64_t>(1, kGrain / work / block);
   parallel_for(div_up(rows, grain) * blocks, [&](int64_t i) {

@@ -6,8 +6,8 @@ namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
 
 // Cells of a row that are summed up from zero, channels that a result takes at a time, and cells of a window
-// that are too many to be read anew for every few vectors of channels.
-constexpr int64_t kSummedCells = 128, kPiece = 1024, kManyCells = 16;
+// that are too many to be read anew for every few vectors of channels; cells that are fetched ahead.
+constexpr int64_t kSummedCells = 128, kPiece = 1024, kManyCells = 16, kAhead = 8;
 
 template <int kVectors>
 struct Vectors {};
@@ -34,8 +34,10 @@ FASTCONV_INLINE void mean_block(const MeanWindows<T>& w, const T* image, int64_t
       const T* cell = row;
       for (int64_t k = 0; k < cells; ++k, cell += channels)
 #pragma GCC unroll 4
-        for (int u = 0; u < kVectors; ++u)
+        for (int u = 0; u < kVectors; ++u) {
+          if (u * int64_t(sizeof(Vec<T>)) % 64 == 0) __builtin_prefetch(cell + u * n + kAhead * channels);
           sum[u] += lanes == n ? load(cell + u * n) : load_partial(cell + u * n, lanes);
+        }
     }
   }
 #pragma GCC unroll 4
@@ -60,7 +62,10 @@ void mean_of_many(const MeanWindows<T>& w, const T* image, int64_t channels, int
         for (int64_t c = 0; c < count; c += n) store(sum + c, zero<T>());
         for (int64_t k = left < kSummedCells ? left : kSummedCells; k > 0; --k, cell += channels) {
           int64_t c = 0;
-          for (; c + n <= count; c += n) store(sum + c, load(sum + c) + load(cell + c));
+          for (; c + n <= count; c += n) {
+            __builtin_prefetch(cell + c + kAhead * channels);   // blocks of channels lie apart
+            store(sum + c, load(sum + c) + load(cell + c));
+          }
           if (c < count) store(sum + c, load(sum + c) + load_partial(cell + c, int(count - c)));
         }
         for (int64_t c = 0; c < count; c += n) store(total + c, load(total + c) + load(sum + c));

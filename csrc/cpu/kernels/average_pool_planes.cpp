@@ -10,6 +10,7 @@ namespace {
 
 constexpr int64_t kResults = 512;                               // of a row at a time
 constexpr int64_t kLine = 2 * kResults + 2 * kEvenKernel;       // cells of one line
+constexpr int64_t kAhead = 512;                                 // elements fetched ahead
 constexpr int64_t kBesides = 4 * 64 / int64_t(sizeof(float));   // vectors run over the end
 
 template <class T>
@@ -115,9 +116,13 @@ struct Means {
     const int64_t width = w.input[2];
     int64_t c = 0;
     for (; c + n <= count; c += n) {
+      __builtin_prefetch(row + c + kAhead);
       Vec<T> sum = load(row + c);
 #pragma GCC unroll 3
-      for (int j = 1; j < kRows; ++j) sum += load(row + j * width + c);
+      for (int j = 1; j < kRows; ++j) {
+        __builtin_prefetch(row + j * width + c + kAhead);
+        sum += load(row + j * width + c);
+      }
       store(line + c, sum);
     }
     if (c == count) return;
@@ -214,23 +219,35 @@ struct Shares {
     const Span d = w.windows[0][place.outer], h = w.windows[1][place.inner];
     if (d.begin >= d.end || h.begin >= h.end) return clear(line, windows);
     const int64_t width = w.output[2];
+    const T* counts = w.counts[1];
     for (int64_t i = d.begin; i < d.end; ++i) {
       const T* row = grad + (((place.plane * w.output[0] + i) * w.output[1] + h.begin) * width + from);
-      for (int64_t j = h.begin; j < h.end; ++j, row += width) {
-        prepare(w.counts[0][i] * w.counts[1][j], from, windows);
-        i == d.begin&& j == h.begin ? add_row<true>(row, windows, line) : add_row<false>(row, windows, line);
+      for (int64_t j = h.begin, rows; j < h.end; j += rows, row += rows * width) {
+        for (rows = 1; rows < 3 && j + rows < h.end && counts[j + rows] == counts[j];) ++rows;
+        prepare(w.counts[0][i] * counts[j], from, windows);
+        const bool begun = i > d.begin || j > h.begin;
+        if (rows == 1) add_rows<1>(row, windows, begun, line);
+        if (rows == 2) add_rows<2>(row, windows, begun, line);
+        if (rows == 3) add_rows<3>(row, windows, begun, line);
       }
     }
   }
-  template <bool kFirst>
-  FASTCONV_INLINE void add_row(const T* row, int64_t windows, T* line) const {
+  template <int kRows>
+  FASTCONV_INLINE void add_rows(const T* row, int64_t windows, bool begun, T* line) const {
     constexpr int n = kLanes<T>;
+    const int64_t width = w.output[2];
     int64_t c = 0;
-    for (; c + n <= windows; c += n)
-      store(line + c, (kFirst ? zero<T>() : load(line + c)) + load(row + c) * load(share + c));
-    if (c < windows)
-      store(line + c,
-            (kFirst ? zero<T>() : load(line + c)) + load_partial(row + c, int(windows - c)) * load(share + c));
+    for (; c + n <= windows; c += n) {
+      Vec<T> sum = begun ? load(line + c) : zero<T>();
+#pragma GCC unroll 3
+      for (int j = 0; j < kRows; ++j) sum += load(row + j * width + c) * load(share + c);
+      store(line + c, sum);
+    }
+    if (c == windows) return;
+    Vec<T> sum = begun ? load(line + c) : zero<T>();
+    for (int j = 0; j < kRows; ++j)
+      sum += load_partial(row + j * width + c, int(windows - c)) * load(share + c);
+    store(line + c, sum);
   }
   FASTCONV_INLINE void prepare(T of_rows, int64_t from, int64_t windows) const {
     if (of_rows == outer && from == first && windows == count) return;
@@ -329,7 +346,7 @@ void for_rows(const Pass& pass, T* to, int64_t begin, int64_t end, bool past_cac
   const Piece first = piece_from<kStride>(pass, 0);
   const int64_t pitch = (first.end - first.begin + n - 1) / n * n + 3 * n;
   const int64_t together =
-      first.count < width ? 1 : most(1, least(Lines<T>::kCells / pitch, RowsOut<T>::kHeld / 2 / width));
+      first.count < width ? 1 : most(1, least(Lines<T>::kCells / pitch, RowsOut<T>::kBurst / width));
   Lines<T> lines;
   RowsOut<T> out(to, past_caches);
   Place place(begin, pass.results());

@@ -10,6 +10,8 @@ template <class T>
 class RowsOut {
  public:
   static constexpr int64_t kHeld = (16 << 10) / int64_t(sizeof(T));
+  // As soon as so much is there it goes: few enough stores to be under way while what follows is computed.
+  static constexpr int64_t kBurst = (2 << 10) / int64_t(sizeof(T));
 
   RowsOut(T* to, bool stream) : to_(to), stream_(stream) {
     if (!stream) return;
@@ -20,7 +22,7 @@ class RowsOut {
   // Room for the next `count` elements, at most kHeld - kLanes; to be filled before the next call.
   T* next(int64_t count) {
     if (!stream_) return (to_ += count) - count;
-    if (used_ + count > kHeld) flush();
+    if (used_ >= kBurst || used_ + count > kHeld) flush();
     return held_ + (used_ += count) - count;
   }
 
