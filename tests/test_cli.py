@@ -345,11 +345,12 @@ def test_bench_enters_the_peers_mode_once(capsys, monkeypatch) -> None:
 
 def test_bench_shows_the_nearer_limit(capsys, tmp_path: Path) -> None:
     file = tmp_path / "bench.json"
-    rows = ["n1c64h20k64r3p1", "pool:n4c16h40r2", "--layout", "nchw", "--pass", "forward"]
-    code, out, _ = run(capsys, "bench", *rows, "--repeats", "1", "--json", str(file))
+    rows = ["n1c64h20k64r3p1", "pool:n4c16h40r2", "avg:n4c16h40r2"]
+    asked = ["--layout", "nchw", "--pass", "forward", "--repeats", "1", "--json", str(file)]
+    code, out, _ = run(capsys, "bench", *rows, *asked)
     content = load_json(file)
     assert code == 0 and "% limit" in out
-    assert [row["limit"] for row in content["rows"]] == ["fma", "memory"]
+    assert [row["limit"] for row in content["rows"]] == ["fma", "memory", "memory"]
     assert all(row["percent_of_limit"] > 0 for row in content["rows"])
     assert content["header"]["fma_gflops"] > 1 and content["header"]["read_gbytes"] > 0.1
 

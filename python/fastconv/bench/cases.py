@@ -14,6 +14,24 @@ Array = np.ndarray
 
 LAYOUTS = {"nchw": "contiguous", "channels-last": "channels_last"}
 
+# Average pooling, whose windows are written as those of max pooling; global pooling last.
+AVERAGE_SETS = {
+    "average": (
+        "avg:n64c64h56r2",
+        "avg:n64c64h56r3sh2p1",
+        "avg:n64c64h56r3sh1p1",
+        "avg:n64c256h14r2",
+        "avg:n64c512h7r7",
+        "avg:n64c64h56r56",
+    )
+}
+
+
+def problem_of(descriptor: str) -> Any:
+    """The problem that a row's descriptor stands for. Raises ValueError where it is malformed."""
+    average = descriptor.startswith("avg:")
+    return parse_descriptor("pool:" + descriptor[4:] if average else descriptor)
+
 
 class Case(NamedTuple):
     """A row of the bench."""
@@ -25,10 +43,12 @@ class Case(NamedTuple):
 
     @property
     def problem(self) -> Any:
-        return parse_descriptor(self.descriptor)
+        return problem_of(self.descriptor)
 
     @property
     def kind(self) -> str:
+        if self.descriptor.startswith("avg:"):
+            return "average"
         kinds = {_core.ConvProblem: "conv", _core.PoolProblem: "pool", _core.NormProblem: "norm"}
         return kinds.get(type(self.problem), "linear")
 
@@ -40,7 +60,7 @@ class Case(NamedTuple):
         bytes = problem.bytes(np.dtype(self.dtype).itemsize)
         if self.kind == "norm":
             return 0, bytes * (3 if self.pass_name == "forward" else 5) / 2
-        return problem.flops if self.kind != "pool" else 0, bytes
+        return problem.flops if self.kind not in ("pool", "average") else 0, bytes
 
 
 def cases(
@@ -48,9 +68,10 @@ def cases(
 ) -> Iterator[Case]:
     """Every pass that a problem has in every layout that it can have."""
     for descriptor in descriptors:
-        images = len(parse_descriptor(descriptor).input_shape) > 2
+        problem = problem_of(descriptor)
+        images = len(problem.input_shape) > 2
         rows = layouts if images else ["rows"]
-        for pass_name in passes(descriptor):
+        for pass_name in passes(str(problem)):
             if pass_name in pass_names:
                 for layout in rows:
                     yield Case(descriptor, pass_name, layout, dtype)
@@ -99,6 +120,12 @@ def our_call(case: Case, arrays: tuple[Array, ...]) -> Callable[[], object]:
         return {
             "forward": lambda: ops.batch_norm(x, None, None, weight, bias, True),
             "backward_input": lambda: ops.batch_norm_backward(grad, x, *kept, True),
+        }[case.pass_name]
+    if case.kind == "average":
+        given = (p.kernel, p.stride, p.padding, p.ceil_mode)
+        return {
+            "forward": lambda: ops.avg_pool2d(x, *given),
+            "backward_input": lambda: ops.avg_pool2d_backward(grad, p.input_shape, *given),
         }[case.pass_name]
     window = (p.kernel, p.stride, p.padding, p.dilation, p.ceil_mode)
     _, indices = ops.max_pool2d(x, *window)

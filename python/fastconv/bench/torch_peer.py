@@ -43,6 +43,7 @@ def peer_call(case: Case, arrays: tuple[Array, ...]) -> Callable[[], object] | N
         "conv": _conv,
         "linear": _linear,
         "pool": _pool,
+        "average": _average,
         "norm": _norm,
     }
     return calls[case.kind](case.problem, case.pass_name, *(tensor(array) for array in arrays))
@@ -96,6 +97,16 @@ def _pool(p: Any, pass_name: str, x: Any, grad: Any) -> Callable[[], object]:
         return lambda: aten.max_pool2d_with_indices(x, *window)
     _, indices = aten.max_pool2d_with_indices(x, *window)
     return lambda: aten.max_pool2d_with_indices_backward(grad, x, *window, indices)
+
+
+def _average(p: Any, pass_name: str, x: Any, grad: Any) -> Callable[[], object]:
+    import torch
+
+    mean = (p.kernel, p.stride, p.padding, p.ceil_mode, True, None)
+    aten = torch.ops.aten
+    if pass_name == "forward":
+        return lambda: aten.avg_pool2d(x, *mean)
+    return lambda: aten.avg_pool2d_backward(grad, x, *mean)
 
 
 def _norm(
