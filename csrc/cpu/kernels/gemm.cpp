@@ -58,7 +58,10 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
   const auto row_of_c = [&](int i) { return args.c_offsets ? args.c_offsets[m + i] : (m + i) * args.c_stride; };
   if (kBundle > 1 && !args.stream)   // narrow panels come back to C often
 #pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i) __builtin_prefetch(args.c + row_of_c(i), 1);
+    for (int i = 0; i < MR; ++i) {
+      __builtin_prefetch(args.c + row_of_c(i), 1);
+      __builtin_prefetch(args.c + row_of_c(i) + NV * lanes - 1, 1);   // rows of planes begin within lines
+    }
   Vec<T> acc[MR][NV];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {

@@ -125,9 +125,12 @@ FASTCONV_INLINE void copy_even(const T* src, T* dst, int64_t n) {
 template <class T>
 void gather(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, int64_t rows,
             const Segment* segments, int64_t segment_count, ptrdiff_t step) {
+  constexpr int64_t line = 64 / int64_t(sizeof(T)), ahead = 4;
   for (int64_t i = 0; i < rows; ++i, src += src_stride, dst += dst_stride)
     for (int64_t k = 0; k < segment_count; ++k) {
       const Segment& piece = segments[k];
+      for (int64_t j = 0; j < piece.length * step && piece.from >= 0 && i + ahead < rows; j += line)
+        __builtin_prefetch(src + ahead * src_stride + piece.from + j);
       if (piece.from < 0)
         zero_row(dst + piece.to, piece.length);
       else if (step == 1)
