@@ -8,8 +8,6 @@
 
 namespace fastconv::cpu::FASTCONV_ISA {
 
-#define FASTCONV_LAMBDA __attribute__((always_inline))
-
 // Keeps the compiler from loading a vector anew for every use.
 #if defined(__AVX512F__)
 #define FASTCONV_IN_REGISTER(v) asm("" : "+v"(v))

@@ -23,6 +23,50 @@ FASTCONV_INLINE Vec<T> positive(Vec<T> v) {
   return select<T>(v < zero<T>(), zero<T>(), v);   // keeps NaN
 }
 
+// A tile's sums. What holds for all of it is asked once: tiles of few steps take little longer than their ends.
+template <class T, int MR, int NV>
+struct Sums {
+  Vec<T> at[MR][NV];
+
+  // Each becomes f(itself, row, vector).
+  template <class F>
+  FASTCONV_INLINE void each(F f) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) at[i][j] = f(at[i][j], i, j);
+  }
+  FASTCONV_INLINE void begin(const T* row_bias) {
+    if (row_bias)
+      each([&](Vec<T>, int i, int) FASTCONV_LAMBDA { return broadcast(row_bias[i]); });
+    else
+      each([](Vec<T>, int, int) FASTCONV_LAMBDA { return zero<T>(); });
+  }
+  // To c(row, vector), of whose elements the first count(vector) are stored.
+  template <class C, class Count>
+  FASTCONV_INLINE void finish(C c, Count count, bool accumulate, bool relu, bool past) {
+    bool whole = true;
+    for (int j = 0; j < NV; ++j) whole &= count(j) == kLanes<T>;
+    if (accumulate && whole)
+      each([&](Vec<T> v, int i, int j) FASTCONV_LAMBDA { return v + load(c(i, j)); });
+    else if (accumulate)
+      each([&](Vec<T> v, int i, int j) FASTCONV_LAMBDA { return v + load_partial(c(i, j), count(j)); });
+    if (relu) each([](Vec<T> v, int, int) FASTCONV_LAMBDA { return positive<T>(v); });
+    const auto put = [&](auto to) FASTCONV_LAMBDA {
+      each([&](Vec<T> v, int i, int j) FASTCONV_LAMBDA {
+        to(c(i, j), v, j);
+        return v;
+      });
+    };
+    if (!whole)
+      put([&](T* to, Vec<T> v, int j) FASTCONV_LAMBDA { store_partial(to, v, count(j)); });
+    else if (past)
+      put([](T* to, Vec<T> v, int) FASTCONV_LAMBDA { stream(to, v); });
+    else
+      put([](T* to, Vec<T> v, int) FASTCONV_LAMBDA { store(to, v); });
+  }
+};
+
 // Where the rows of A begin in a run.
 template <class T, int MR, bool kEven>
 struct Rows {
@@ -55,22 +99,22 @@ template <class T, int MR, int NV, bool kEven>
 void panel_tile(const PanelArgs<T>& args, int64_t m) {
   constexpr int lanes = kLanes<T>;
   const int tail = int(args.columns - (NV - 1) * lanes);
-  const auto row_of_c = [&](int i) { return args.c_offsets ? args.c_offsets[m + i] : (m + i) * args.c_stride; };
-  if (kBundle > 1 && !args.stream)   // narrow panels come back to C often
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i) {
-      __builtin_prefetch(args.c + row_of_c(i), 1);
-      __builtin_prefetch(args.c + row_of_c(i) + NV * lanes - 1, 1);   // rows of planes begin within lines
-    }
-  Vec<T> acc[MR][NV];
+  T* c[MR];
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) {
-    const Vec<T> row = args.row_bias && !args.accumulate ? broadcast(args.row_bias[m + i]) : zero<T>();
-    for (int j = 0; j < NV; ++j)
-      acc[i][j] = args.column_bias && !args.accumulate
-                      ? load_partial(args.column_bias + j * lanes, j == NV - 1 ? tail : lanes)
-                      : row;
+    c[i] = args.c + (args.c_offsets ? args.c_offsets[m + i] : (m + i) * args.c_stride);
+    if (kBundle == 1 || args.stream) continue;   // narrow panels come back to C often
+    __builtin_prefetch(c[i], 1);
+    __builtin_prefetch(c[i] + NV * lanes - 1, 1);   // rows of planes begin within lines
   }
+  Sums<T, MR, NV> sums;
+  auto& acc = sums.at;
+  const auto count = [=](int j) FASTCONV_LAMBDA { return j < NV - 1 ? lanes : tail; };
+  if (args.column_bias && !args.accumulate)
+    sums.each([&](Vec<T>, int, int j)
+                  FASTCONV_LAMBDA { return load_partial(args.column_bias + j * lanes, count(j)); });
+  else
+    sums.begin(args.row_bias && !args.accumulate ? args.row_bias + m : nullptr);
   Vec<T> total[MR][NV];
   bool folded = false;
   int64_t summed = 0;
@@ -95,7 +139,7 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
     };
     const int64_t parts = kDepth < kLongestPart ? 1 : (run.length + kLongestPart - 1) / kLongestPart;
     for (int64_t i = 0, p = 0; i < parts; ++i) {
-      const int64_t end = run.length * (i + 1) / parts;
+      const int64_t end = i + 1 == parts ? run.length : run.length * (i + 1) / parts;
       if (kDepth > kLongestPart && summed + end - p > kLongestPart) {
 #pragma GCC unroll 16
         for (int k = 0; k < MR; ++k)
@@ -124,37 +168,23 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
       for (int j = 0; j < NV; ++j) acc[i][j] += total[i][j];
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i) {
-    T* c = args.c + row_of_c(i);
-    for (int j = 0; j < NV; ++j) {
-      const bool whole = j < NV - 1 || tail == lanes;
-      Vec<T> v = acc[i][j];
-      if (args.accumulate) v += whole ? load(c + j * lanes) : load_partial(c + j * lanes, tail);
-      if (args.relu) v = positive<T>(v);
-      if (whole && args.stream)
-        stream(c + j * lanes, v);
-      else if (whole)
-        store(c + j * lanes, v);
-      else
-        store_partial(c + j * lanes, v, tail);
-    }
-  }
+  sums.finish([&](int i, int j) FASTCONV_LAMBDA { return c[i] + j * lanes; }, count, args.accumulate, args.relu,
+              args.stream);
 }
 
 template <class T, int MR, int NV>
 void planar_tile(const PlanarArgs<T>& args, int64_t m) {
-  Vec<T> acc[MR][NV];
-  const T* w[MR];
-  T* c = args.c + m * args.c_stride;
+  Sums<T, MR, NV> sums;
+  auto& acc = sums.at;
+  sums.begin(args.row_bias && !args.accumulate ? args.row_bias + m : nullptr);
+  const T *w[MR], *x[NV];
+  T* c[NV];
 #pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i) {
-    w[i] = args.weights[m + i];
-    const Vec<T> row = args.row_bias && !args.accumulate ? broadcast(args.row_bias[m + i]) : zero<T>();
-    for (int j = 0; j < NV; ++j) acc[i][j] = row;
+  for (int i = 0; i < MR; ++i) w[i] = args.weights[m + i];
+  for (int j = 0; j < NV; ++j) {
+    x[j] = args.x + args.x_offsets[j];
+    c[j] = args.c + m * args.c_stride + args.c_offsets[j];
   }
-  const T* x[NV];
-  for (int j = 0; j < NV; ++j) x[j] = args.x + args.x_offsets[j];
   for (int64_t l = 0; l < args.steps; ++l) {
     const ptrdiff_t at = args.offsets[l];
     Vec<T> bv[NV];
@@ -165,18 +195,9 @@ void planar_tile(const PlanarArgs<T>& args, int64_t m) {
       for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
     }
   }
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i)
-    for (int j = 0; j < NV; ++j) {
-      T* to = c + i * args.c_stride + args.c_offsets[j];
-      Vec<T> v = acc[i][j];
-      if (args.accumulate) v += load_partial(to, args.lanes[j]);
-      if (args.relu) v = positive<T>(v);
-      if (args.lanes[j] == kLanes<T>)
-        store(to, v);
-      else
-        store_partial(to, v, args.lanes[j]);
-    }
+  const ptrdiff_t stride = args.c_stride;
+  sums.finish([&](int i, int j) FASTCONV_LAMBDA { return c[j] + i * stride; },
+              [&](int j) FASTCONV_LAMBDA { return args.lanes[j]; }, args.accumulate, args.relu, false);
 }
 
 template <class T, int MR, int NV>

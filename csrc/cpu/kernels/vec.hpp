@@ -17,6 +17,7 @@
 #endif
 
 #define FASTCONV_INLINE inline __attribute__((always_inline))
+#define FASTCONV_LAMBDA __attribute__((always_inline))   // after a lambda
 
 namespace fastconv::cpu::FASTCONV_ISA {
 
