@@ -55,6 +55,14 @@ CLASSES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "pool": (("pool:n64c64h112r3sh2p1", "pool:n64c64h224r2"), ("float32", "bfloat16")),
 }
+# Operations that move memory above all: the shape, further arguments (PyTorch's are the same).
+MOVED: dict[str, tuple[Any, ...]] = {
+    "relu": ((1 << 26,),),
+    "gelu": ((1 << 26,),),
+    "layer_norm": ((1 << 16, 1 << 10), (1 << 10,)),
+    "group_norm": ((64, 64, 128, 128), 32),
+    "local_response_norm": ((64, 64, 128, 128), 5),
+}
 PASSES = ("forward", "backward_input", "backward_weight")
 
 
@@ -125,11 +133,13 @@ def elementwise(bandwidth: float) -> Iterator[dict[str, Any]]:
     import cupy
     import torch
 
-    for name, dtype in product(("relu", "gelu"), ("float32", "bfloat16")):
-        tensors = [torch.randn(1 << 26, device="cuda", dtype=getattr(torch, dtype)) for _ in "ab"]
+    for name, dtype in product(MOVED, ("float32", "bfloat16")):
+        shape, *settings = MOVED[name]
+        kind = getattr(torch, dtype)
+        tensors = [torch.randn(shape, device="cuda", dtype=kind) for _ in "ab"]
         arrays = [cupy.from_dlpack(tensor) for tensor in tensors]
-        ours = [partial(getattr(ops, name), array) for array in arrays]
-        peers = [partial(getattr(torch.nn.functional, name), tensor) for tensor in tensors]
+        ours = [partial(getattr(ops, name), array, *settings) for array in arrays]
+        peers = [partial(getattr(torch.nn.functional, name), t, *settings) for t in tensors]
         times = event_times([ours, peers])
         moved = 2 * tensors[0].numel() * tensors[0].element_size()
         key = Row("elementwise", name, "forward", dtype)._asdict()

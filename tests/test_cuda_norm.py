@@ -109,6 +109,29 @@ def test_a_mean_far_from_zero_costs_no_digits(dtype, layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_same_bits_wherever_arrays_begin(layout):
+    """16 bytes apart or not: vectors and single numbers would be added up in other orders."""
+    shape = (2, 8, 12, 8)
+    x, grad, weight, bias = (send(a, layout) for a in arrays(shape, (8,), np.dtype(np.float32)))
+
+    def shifted(array):
+        return cupy.asarray(np.concatenate([np.zeros(1, np.float32), array.get().ravel()]))[1:]
+
+    def elsewhere(array):
+        if layout == "contiguous":
+            return shifted(array).reshape(array.shape)
+        return shifted(array.transpose(0, 2, 3, 1)).reshape(2, 12, 8, 8).transpose(0, 3, 1, 2)
+
+    y, *kept = ops.group_norm(x, 1, weight, bias)
+    results = [y, *kept, *ops.group_norm_backward(grad, x, 1, weight, *kept)]
+    y, *kept = ops.group_norm(elsewhere(x), 1, shifted(weight), shifted(bias))
+    others = [y, *kept]
+    others += ops.group_norm_backward(elsewhere(grad), elsewhere(x), 1, shifted(weight), *kept)
+    for one, other in zip(results, others, strict=True):
+        assert one.get().tobytes() == other.get().tobytes()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_nan_stays_in_its_group(layout):
     x = normal((2, 6, 4, 3), 0, "float32")
     x[1, 3, 2, 2] = np.nan

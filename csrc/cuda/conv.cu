@@ -9,7 +9,7 @@ namespace fastconv::cuda {
 namespace {
 
 // The first that accepts runs; the last accepts everything.
-const ConvAlgorithm* const algorithms[] = {&tensor_core_conv, &simt_conv, &direct_conv};
+const ConvAlgorithm* const algorithms[] = {&tensor_core_conv, &simt_conv, &depthwise_conv, &direct_conv};
 
 const ConvAlgorithm& choose(const ConvCall& call) {
   return **std::find_if(std::begin(algorithms), std::end(algorithms),

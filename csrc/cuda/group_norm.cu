@@ -1,3 +1,4 @@
+#include "aligned.cuh"
 #include "dispatch.cuh"
 #include "group_norm.cuh"
 #include "group_norm.hpp"
@@ -23,12 +24,16 @@ class Call {
       : operation_(operation),
         device_(x.device),
         last_(x.format == MemoryFormat::channels_last || p.plane == 1),
-        images_(p.batch) {
+        images_(p.batch),
+        x_(&x, operation),
+        grad_(grad, operation),
+        weight_(weight, operation),
+        bias_(bias, operation) {
     GroupArrays<T>& a = arrays_;
-    a.x = x.as<const T>();
-    a.grad = pointer<const T>(grad);
-    a.weight = pointer<const T>(weight);
-    a.bias = pointer<const T>(bias);
+    a.x = x_.template as<T>();
+    a.grad = grad_.template as<T>();
+    a.weight = weight_.template as<T>();
+    a.bias = bias_.template as<T>();
     a.mean = mean.as<T>();
     a.invstd = invstd.as<T>();
     a.result = pointer<T>(result);
@@ -47,10 +52,7 @@ class Call {
   void rows(double eps) {
     const GroupArrays<T>& a = arrays_;
     arrays_.eps = eps;
-    bool vectors = (last_ ? int64_t(a.members.value) : a.plane) % kLanes16<T> == 0;
-    for (const T* array : {a.x, a.grad, a.weight, a.bias, static_cast<const T*>(a.result)})
-      vectors = vectors && is_aligned(array, 16);
-    if (vectors)
+    if ((last_ ? int64_t(a.members.value) : a.plane) % kLanes16<T> == 0 && is_aligned(a.result, 16))
       last_ ? rows_of<backward, true, kLanes16<T>>() : rows_of<backward, false, kLanes16<T>>();
     else
       last_ ? rows_of<backward, true, 1>() : rows_of<backward, false, 1>();
@@ -99,6 +101,7 @@ class Call {
   Device device_;
   bool last_;
   int64_t images_;
+  Aligned x_, grad_, weight_, bias_;
   GroupArrays<T> arrays_{};
 };
 

@@ -28,6 +28,7 @@ struct ConvAlgorithm {
 };
 extern const ConvAlgorithm tensor_core_conv;   // ../tiled/tiled.cu
 extern const ConvAlgorithm simt_conv;          // ../tiled/tiled.cu
+extern const ConvAlgorithm depthwise_conv;     // depthwise.cu
 extern const ConvAlgorithm direct_conv;        // direct.cu
 
 // The three passes of a convolution or of a linear layer (linear.cu), which is one of a single position.
