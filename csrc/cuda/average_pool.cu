@@ -70,7 +70,7 @@ __device__ __forceinline__ MeanPlace place_of(const MeanResults& results, int64_
 }
 
 template <class T>
-__global__ void __launch_bounds__(kAverageThreads, 4)
+__global__ void __launch_bounds__(kAverageThreads, 2)
     average_pool_kernel(MeanWindows w, MeanResults results, const T* x, T* y) {
   using A = Accumulator<T>;
   const int64_t i = int64_t(blockIdx.x) * kAverageThreads + threadIdx.x;
@@ -93,7 +93,7 @@ __global__ void __launch_bounds__(kAverageThreads, 4)
 }
 
 template <class T>
-__global__ void __launch_bounds__(kAverageThreads, 4)
+__global__ void __launch_bounds__(kAverageThreads, 2)
     average_pool_backward_kernel(MeanWindows w, MeanResults results, const T* grad, T* dx) {
   using A = Accumulator<T>;
   const int64_t i = int64_t(blockIdx.x) * kAverageThreads + threadIdx.x;
