@@ -1,5 +1,6 @@
 // Planes: tiles of eight rows, columns along the vectors. Columns outside the plane are masked, not copied.
 #include "depthwise_columns.hpp"
+#include "depthwise_line.hpp"
 #include "depthwise_tile.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
@@ -21,21 +22,6 @@ FASTCONV_INLINE void choose_columns(const TapAxis& h, int64_t stride, Body body)
   if (stride == 1) return body(Kind<0, 0>{}, Count<1>{});
   stride == 2 ? body(Kind<0, 0>{}, Count<2>{}) : body(Kind<0, 0>{}, Count<0>{});
 }
-
-// What one output plane is made of, and where it lies.
-template <class T>
-struct Plane {
-  const T *in, *weights[2];
-  T bias, *out;
-
-  FASTCONV_INLINE Plane(const PlaneForward<T>& a, int64_t plane) {
-    const int64_t k = plane % (a.groups * a.outputs);
-    in = a.in + plane / a.outputs * a.inputs * a.h.in * a.w[0].in;
-    for (int i = 0; i < a.residues; ++i) weights[i] = a.weights[i] + k * a.inputs * a.w[i].taps * a.h.taps;
-    bias = a.bias ? a.bias[k] : T(0);
-    out = a.out + plane * a.h.extent * a.w[0].extent;
-  }
-};
 
 // One vector of columns of the positions [p, p + rows). kInside: as is_inside says of the rows.
 template <class T, int kTaps, int kStride, int kColumnStride, bool kInside>
@@ -108,6 +94,8 @@ void forward_planes(const PlaneForward<T>& args, int64_t first, int64_t last, in
       const bool inside = rows == kTile && is_inside<kTaps, kStride>(a.h, p);
       T* out = plane.out + (a.h.out_first + p * a.h.out_step) * w.extent + w.out_first;
       for (int64_t at = 0; at < w.out; at += lanes) {
+        at = line_tiles(a, plane, at, out);
+        if (at == w.out) break;
         // The last vector of a row overlaps the one before.
         const int64_t q = w.out >= lanes && w.out - at < lanes ? w.out - lanes : at;
         const int count = w.out - q < lanes ? int(w.out - q) : lanes;
@@ -191,6 +179,8 @@ template <class T, int kTaps, int kStride, int kColumnStride>
 void gradient_planes(const PlaneGradient<T>& args, int64_t begin, int64_t end) {
   constexpr int lanes = kLanes<T>;
   const PlaneGradient<T> a = args;
+  const Inside inside(a.w);
+  const bool line = is_line(a.h) && a.w.stride == 1;
   for (int64_t row = begin; row < end;) {
     const int64_t n = row / a.h.out, p = row % a.h.out;
     const T *in = a.in + n * a.in_image, *grad = a.grad + n * a.grad_image;
@@ -204,8 +194,12 @@ void gradient_planes(const PlaneGradient<T>& args, int64_t begin, int64_t end) {
       row += kTile;
     } else {
       choose_count(left, [&](auto count) FASTCONV_LAMBDA {
-        for (int64_t q = 0; q < a.w.out; q += lanes)
+        for (int64_t q = 0; q < a.w.out; q += lanes) {
+          for (; line && q >= inside.begin && q + kTile * lanes <= inside.end; q += kTile * lanes)
+            gradient_line(a, in, grad, q);
+          if (q == a.w.out) break;
           gradient_tile<T, kTaps, kStride, kColumnStride, decltype(count)::value, false>(a, in, grad, p, q);
+        }
         row += decltype(count)::value;
       });
     }
