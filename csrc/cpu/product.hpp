@@ -13,18 +13,24 @@ namespace fastconv::cpu {
 // Flops of a task where tasks are to be even: 2 to 5 us, as against 0.1 us for handing one out.
 constexpr double kTaskFlops = 4e5;
 
-// Panels that a task packs together where there are many: each visit of a page of B serves them all.
-constexpr int64_t kStrip = 4;
+// Bytes of a row of B that a task packs together: each visit of a page serves as many panels.
+constexpr int64_t kStripBytes = 1024;
+template <class T>
+int64_t panels_of_strip(const GemmKernels<T>& gemm) {
+  return kStripBytes / (gemm.vectors * gemm.lanes * int64_t(sizeof(T)));
+}
 
 // A task's packed panels lie in its thread's own memory: what another core used before comes slowly, and stacks
 // may be small.
-constexpr size_t kPackedBytes = (32768 + 32768 / 4) + 16 * kMaxVectors * 64;   // of GemmKernels::depth
+constexpr int64_t kDeepest = 256 + 256 / 4 + 16;   // steps: GemmKernels::depth and a quarter, rounded up
 template <class T>
-constexpr ptrdiff_t kPackedSize = ptrdiff_t(kPackedBytes / sizeof(T));
+int64_t packed_size(const GemmKernels<T>& gemm) {
+  return gemm.vectors * gemm.lanes * (gemm.depth + gemm.depth / 4 + 16);
+}
 template <class T>
 T* packed_panels() {
   struct alignas(64) Panels {
-    char bytes[kStrip * kPackedBytes];
+    char bytes[kStripBytes * kDeepest];
   };
   thread_local const std::unique_ptr<Panels> panels(new Panels);   // not cleared
   return reinterpret_cast<T*>(panels->bytes);
@@ -87,7 +93,7 @@ struct ProductTasks {
     ProductTasks tasks;
     tasks.vectors = div_up(columns, gemm.lanes);
     tasks.panels = std::max(div_up(tasks.vectors, gemm.vectors), std::min(wanted, div_up(tasks.vectors, 2)));
-    tasks.strips = std::min(tasks.panels, std::max(kChunks, div_up(tasks.panels, kStrip)));
+    tasks.strips = std::min(tasks.panels, std::max(kChunks, div_up(tasks.panels, panels_of_strip(gemm))));
     tasks.groups = std::clamp<int64_t>(wanted / tasks.panels, 1, std::max<int64_t>(1, rows / 48));
     tasks.depths = depth_blocks(depth, gemm.depth);
     return tasks;
@@ -124,18 +130,19 @@ void product(int64_t rows, int64_t columns, int64_t depth, const T* a, ptrdiff_t
     const int64_t p0 = part_begin(cut.panels, cut.strips, strip),
                   p1 = part_begin(cut.panels, cut.strips, strip + 1);
     T* const packed = packed_panels<T>();
+    const int64_t size = packed_size(gemm);
     for (int64_t i = 0; i < cut.depths; ++i) {
       const int64_t k0 = cut.depth_begin(depth, i), k1 = cut.depth_begin(depth, i + 1);
       for (int64_t k = k0, few = p1 - p0 > 1 ? 16 : k1 - k0; k < k1; k += few)
         for (int64_t p = p0; p < p1; ++p) {
           const int64_t j = column(p), width = column(p + 1) - j;
           fill(k, std::min(k1, k + few), j, width,
-               packed + (p - p0) * kPackedSize<T> + (k - k0) * round_up(width, gemm.lanes));
+               packed + (p - p0) * size + (k - k0) * round_up(width, gemm.lanes));
         }
       const Run<T> run = {pointers.data() + m0, k0 * a_step, 0, k1 - k0};
       for (int64_t p = p0; p < p1; ++p) {
         const int64_t j = column(p);
-        gemm.panel({m1 - m0, column(p + 1) - j, &run, 1, a_step, packed + (p - p0) * kPackedSize<T>, c + j,
+        gemm.panel({m1 - m0, column(p + 1) - j, &run, 1, a_step, packed + (p - p0) * size, c + j,
                     offsets.data() + m0, i > 0, epilogue.bias ? epilogue.bias + j : nullptr, nullptr,
                     relu && i == cut.depths - 1});
       }
