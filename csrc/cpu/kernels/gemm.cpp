@@ -1,22 +1,11 @@
-// Register tiles: MR rows of broadcast A times NV vectors of B. Loads bind below about 2.4 FMAs a load, so
-// with 32 registers the tiles are 6x4, 9x3 and 14x2; with 16 registers 6x2 and 12x1.
+// Register tiles: MR rows of broadcast A times NV vectors of B, packed or of planes in place.
 #include "gemm.hpp"
 
+#include "tiles.hpp"
 #include "vec.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
-
-#if defined(__AVX512F__) || defined(__aarch64__)
-constexpr int kVectors = 4;
-constexpr int max_rows(int vectors) { return vectors == 4 ? 6 : vectors == 3 ? 9 : 14; }
-#else
-constexpr int kVectors = 2;
-constexpr int max_rows(int vectors) { return vectors == 2 ? 6 : 12; }
-#endif
-constexpr int kBundle = 256 / (kVectors * kVectorBytes);
-constexpr int kDepth = kBundle > 1 ? 256 : 128;
-constexpr int64_t kLongestPart = 160;   // steps; longer blocks are summed in parts, see kSummed in tiling.hpp
 
 template <class T>
 FASTCONV_INLINE Vec<T> positive(Vec<T> v) {
@@ -201,80 +190,6 @@ void planar_tile(const PlanarArgs<T>& args, int64_t m) {
 }
 
 template <class T, int MR, int NV>
-void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
-  constexpr int lanes = kLanes<T>;
-  Vec<T> acc[MR][NV];
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i)
-    for (int j = 0; j < NV; ++j) acc[i][j] = zero<T>();
-  Vec<T> total[MR][NV] = {};
-  bool folded = false;
-  const T *a[MR], *b[NV];
-#pragma GCC unroll 16
-  for (int i = 0; i < MR; ++i) a[i] = args.a[m + i];
-  for (int j = 0; j < NV; ++j) b[j] = args.b[n + j];
-  for (int64_t r = 0; r < args.run_count; ++r) {
-    const DotRun& run = args.runs[r];
-    ptrdiff_t p = run.a_offset, q = run.b_offset;
-    const ptrdiff_t end = p + run.length;
-    while (p + lanes <= end) {
-      const ptrdiff_t left = (end - p) / lanes, until = p + (left < kLongestPart ? left : kLongestPart) * lanes;
-      for (; p < until; p += lanes, q += lanes) {
-        Vec<T> bv[NV];
-        for (int j = 0; j < NV; ++j) bv[j] = load(b[j] + q);
-#pragma GCC unroll 16
-        for (int i = 0; i < MR; ++i) {
-          const Vec<T> av = load(a[i] + p);
-          for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
-        }
-      }
-      if (left <= kLongestPart) break;
-#pragma GCC unroll 16
-      for (int i = 0; i < MR; ++i)
-        for (int j = 0; j < NV; ++j) {
-          total[i][j] += acc[i][j];
-          acc[i][j] = zero<T>();
-        }
-      folded = true;
-    }
-    if (const int tail = int(end - p)) {
-      Vec<T> bv[NV];
-      for (int j = 0; j < NV; ++j) bv[j] = load_partial(b[j] + q, tail);
-#pragma GCC unroll 16
-      for (int i = 0; i < MR; ++i) {
-        const Vec<T> av = load_partial(a[i] + p, tail);
-        for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
-      }
-    }
-  }
-  if (folded)
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-      for (int j = 0; j < NV; ++j) acc[i][j] += total[i][j];
-  // Fold `lanes` sums at a time.
-  T sums[(MR * NV + lanes - 1) / lanes * lanes];
-#pragma GCC unroll 8
-  for (int k = 0; k < MR * NV; k += lanes) {
-    Vec<T> part[lanes];
-#pragma GCC unroll 16
-    for (int i = 0; i < lanes; ++i) part[i] = k + i < MR * NV ? acc[(k + i) / NV][(k + i) % NV] : zero<T>();
-    store(sums + k, sums_of<T>(part));
-  }
-  for (int k = 0; k < MR * NV; ++k) {
-    T& c = args.c[(m + k / NV) * args.c_stride + n + k % NV];
-    c = args.accumulate ? c + sums[k] : sums[k];
-  }
-}
-
-// Calls tile<rows, NV> with the compile-time number of rows, 1 <= rows <= MR.
-template <template <class, int, int> class Tile, class T, int MR, int NV, class Args, class... At>
-FASTCONV_INLINE void call(int rows, const Args& args, At... at) {
-  if constexpr (MR > 1) {
-    if (rows < MR) return call<Tile, T, MR - 1, NV>(rows, args, at...);
-  }
-  Tile<T, MR, NV>::run(args, at...);
-}
-template <class T, int MR, int NV>
 struct PanelTile {
   static void run(const PanelArgs<T>& args, int64_t m) { panel_tile<T, MR, NV, false>(args, m); }
 };
@@ -286,23 +201,6 @@ template <class T, int MR, int NV>
 struct PlanarTile {
   static void run(const PlanarArgs<T>& args, int64_t m) { planar_tile<T, MR, NV>(args, m); }
 };
-template <class T, int MR, int NV>
-struct DotTile {
-  static void run(const DotArgs<T>& args, int64_t m, int64_t n) { dot_tile<T, MR, NV>(args, m, n); }
-};
-
-// Splits the rows evenly into tiles: a lone last row would be bound by latency.
-template <template <class, int, int> class Tile, class T, int NV, int most = max_rows(NV), class Args,
-          class... At>
-void row_tiles(const Args& args, At... at) {
-  const int64_t tiles = (args.rows + most - 1) / most;
-  for (int64_t t = 0, m = 0; t < tiles; ++t) {
-    const int rows = int((args.rows - m + tiles - t - 1) / (tiles - t));
-    call<Tile, T, most, NV>(rows, args, m, at...);
-    m += rows;
-  }
-}
-
 template <class T, int NV>
 void panel_of(const PanelArgs<T>& args) {
   args.even ? row_tiles<EvenTile, T, NV>(args) : row_tiles<PanelTile, T, NV>(args);
@@ -341,22 +239,11 @@ void planar(const PlanarArgs<T>& args) {
   }
 }
 
-template <class T>
-void dot(const DotArgs<T>& args) {
-  int64_t n = 0;
-  for (; n + kVectors <= args.columns; n += kVectors) row_tiles<DotTile, T, kVectors, 6>(args, n);
-#if defined(__AVX512F__) || defined(__aarch64__)
-  if (n + 3 == args.columns) return row_tiles<DotTile, T, 3, 6>(args, n);
-  if (n + 2 == args.columns) return row_tiles<DotTile, T, 2, 6>(args, n);
-#endif
-  if (n + 1 == args.columns) row_tiles<DotTile, T, 1, 6>(args, n);
-}
-
 }   // namespace
 
 template <class T>
 GemmKernels<T> gemm_kernels() {
-  return {kLanes<T>, kVectors, kDepth, kBundle, panel<T>, planar<T>, dot<T>};
+  return {kLanes<T>, kVectors, kDepth, kBundle, panel<T>, planar<T>, dot_kernel<T>()};
 }
 template GemmKernels<float> gemm_kernels();
 template GemmKernels<double> gemm_kernels();

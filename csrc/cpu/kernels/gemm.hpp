@@ -78,6 +78,9 @@ struct DotArgs {
 };
 
 template <class T>
+using DotKernel = void (*)(const DotArgs<T>&);
+
+template <class T>
 struct GemmKernels {
   int lanes;     // elements of a vector
   int vectors;   // vectors of the widest panel
@@ -89,14 +92,16 @@ struct GemmKernels {
   int bundle;
   void (*panel)(const PanelArgs<T>&);
   void (*planar)(const PlanarArgs<T>&);
-  void (*dot)(const DotArgs<T>&);
+  DotKernel<T> dot;
 };
 
 #ifdef FASTCONV_ISA
 namespace FASTCONV_ISA {
 template <class T>
 GemmKernels<T> gemm_kernels();
-}
+template <class T>
+DotKernel<T> dot_kernel();   // dot.cpp
+}   // namespace FASTCONV_ISA
 #endif
 
 }   // namespace fastconv::cpu

@@ -1,0 +1,100 @@
+// Register tiles of dot products: the reduction runs along the vectors.
+#include "gemm.hpp"
+#include "tiles.hpp"
+#include "vec.hpp"
+
+namespace fastconv::cpu::FASTCONV_ISA {
+namespace {
+
+template <class T, int MR, int NV>
+void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
+  constexpr int lanes = kLanes<T>;
+  Vec<T> acc[MR][NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i)
+    for (int j = 0; j < NV; ++j) acc[i][j] = zero<T>();
+  Vec<T> total[MR][NV] = {};
+  bool folded = false;
+  const T *a[MR], *b[NV];
+#pragma GCC unroll 16
+  for (int i = 0; i < MR; ++i) a[i] = args.a[m + i];
+  for (int j = 0; j < NV; ++j) b[j] = args.b[n + j];
+  for (int64_t r = 0; r < args.run_count; ++r) {
+    const DotRun& run = args.runs[r];
+    ptrdiff_t p = run.a_offset, q = run.b_offset;
+    const ptrdiff_t end = p + run.length;
+    while (p + lanes <= end) {
+      const ptrdiff_t left = (end - p) / lanes, until = p + (left < kLongestPart ? left : kLongestPart) * lanes;
+      for (; p < until; p += lanes, q += lanes) {
+        Vec<T> bv[NV];
+        for (int j = 0; j < NV; ++j) bv[j] = load(b[j] + q);
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; ++i) {
+          const Vec<T> av = load(a[i] + p);
+          for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
+        }
+      }
+      if (left <= kLongestPart) break;
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i)
+        for (int j = 0; j < NV; ++j) {
+          total[i][j] += acc[i][j];
+          acc[i][j] = zero<T>();
+        }
+      folded = true;
+    }
+    if (const int tail = int(end - p)) {
+      Vec<T> bv[NV];
+      for (int j = 0; j < NV; ++j) bv[j] = load_partial(b[j] + q, tail);
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) {
+        const Vec<T> av = load_partial(a[i] + p, tail);
+        for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
+      }
+    }
+  }
+  if (folded)
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i)
+      for (int j = 0; j < NV; ++j) acc[i][j] += total[i][j];
+  // Fold `lanes` sums at a time.
+  T sums[(MR * NV + lanes - 1) / lanes * lanes];
+#pragma GCC unroll 8
+  for (int k = 0; k < MR * NV; k += lanes) {
+    Vec<T> part[lanes];
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; ++i) part[i] = k + i < MR * NV ? acc[(k + i) / NV][(k + i) % NV] : zero<T>();
+    store(sums + k, sums_of<T>(part));
+  }
+  for (int k = 0; k < MR * NV; ++k) {
+    T& c = args.c[(m + k / NV) * args.c_stride + n + k % NV];
+    c = args.accumulate ? c + sums[k] : sums[k];
+  }
+}
+
+template <class T, int MR, int NV>
+struct DotTile {
+  static void run(const DotArgs<T>& args, int64_t m, int64_t n) { dot_tile<T, MR, NV>(args, m, n); }
+};
+
+template <class T>
+void dot(const DotArgs<T>& args) {
+  int64_t n = 0;
+  for (; n + kVectors <= args.columns; n += kVectors) row_tiles<DotTile, T, kVectors, 6>(args, n);
+#if defined(__AVX512F__) || defined(__aarch64__)
+  if (n + 3 == args.columns) return row_tiles<DotTile, T, 3, 6>(args, n);
+  if (n + 2 == args.columns) return row_tiles<DotTile, T, 2, 6>(args, n);
+#endif
+  if (n + 1 == args.columns) row_tiles<DotTile, T, 1, 6>(args, n);
+}
+
+}   // namespace
+
+template <class T>
+DotKernel<T> dot_kernel() {
+  return dot<T>;
+}
+template DotKernel<float> dot_kernel();
+template DotKernel<double> dot_kernel();
+
+}   // namespace fastconv::cpu::FASTCONV_ISA
