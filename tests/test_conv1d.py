@@ -7,7 +7,7 @@ import pytest
 from gradcheck import check_gradients
 
 import fastconv as fc
-from fastconv import nn, ops, reference
+from fastconv import nn, reference
 from fastconv.nn import functional as F
 from fastconv.testing import assert_exact, exact_integers, normal
 
@@ -31,18 +31,18 @@ def test_exact(arguments):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("padding, dilation", [(0, 1), (4, 1), (1, 3), (40, 2)])
 @pytest.mark.parametrize("width", [9, 64, 71, 150, 301])
-def test_depthwise_lines_are_exact(width, padding, dilation, dtype):
+def test_depthwise_lines_are_exact(cpu, width, padding, dilation, dtype):
     """Tiles of eight vectors, single ones, and columns at the edges, in all three passes."""
     x, weight = exact_integers((2, 6, width), 1, dtype), exact_integers((6, 2, 4), 2, dtype)
     arguments = {"padding": padding, "dilation": dilation, "groups": 3}
     bias = exact_integers((6,), 3, dtype)
-    y = ops.conv1d(x, weight, bias, activation="relu", **arguments)
+    y = cpu.ops.conv1d(x, weight, bias, activation="relu", **arguments)
     expected = reference.conv1d(x, weight, bias, activation="relu", **arguments)
     assert_exact(y, expected, dtype)
     grad = exact_integers(y.shape, 4, dtype)
-    dx = ops.conv1d_backward_input(grad, weight, x.shape, **arguments)
+    dx = cpu.ops.conv1d_backward_input(grad, weight, x.shape, **arguments)
     assert_exact(dx, reference.conv1d_backward_input(grad, weight, x.shape, **arguments), dtype)
-    results = ops.conv1d_backward_weight(grad, x, weight.shape, **arguments)
+    results = cpu.ops.conv1d_backward_weight(grad, x, weight.shape, **arguments)
     theirs = reference.conv1d_backward_weight(grad, x, weight.shape, **arguments)
     for ours, reference_result in zip(results, theirs, strict=True):
         assert_exact(ours, reference_result, dtype)

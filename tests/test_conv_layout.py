@@ -43,6 +43,19 @@ def test_result_lies_as_asked_or_as_the_input(backend, descriptor, wanted, x_lay
         assert_exact(result, expected_results(descriptor, pass_name, 3)[0], np.float32)
 
 
+@pytest.mark.parametrize("activation", [None, "relu"])
+@pytest.mark.parametrize("dtype, side", [(np.float32, 330), (np.float64, 235)])
+def test_results_that_exceed_the_caches_are_exact(cpu, dtype, side, activation):
+    """More than 32 MB are written past the caches where panels are narrow."""
+    x = channels_last(exact_integers((1, 16, side, side), 1, dtype))
+    weight, bias = exact_integers((64, 16, 1, 1), 2, dtype), exact_integers((64,), 3, dtype)
+    y = cpu.ops.conv2d(x, weight, bias, activation=activation)
+    expected = np.tensordot(x[0], weight[:, :, 0, 0], (0, 1)).transpose(2, 0, 1)[None]
+    expected = expected + bias[:, None, None]
+    assert x.nbytes + y.nbytes > 32 << 20
+    assert_exact(y, np.maximum(expected, 0) if activation else expected, dtype)
+
+
 def test_what_is_both_counts_as_contiguous(backend):
     x = channels_last(exact_integers((2, 1, 4, 4), 1))
     y = backend.ops.conv2d(x, exact_integers((3, 1, 3, 3), 2), padding=1)

@@ -17,6 +17,7 @@ from fastconv import _core
 TESTS = Path(__file__).parent
 KERNEL_TESTS = [
     "conv",
+    "conv1d",
     "conv_layout",
     "winograd",
     "pool",

@@ -22,7 +22,6 @@ int64_t panels_of_strip(const GemmKernels<T>& gemm) {
 
 // A task's packed panels lie in its thread's own memory: what another core used before comes slowly, and stacks
 // may be small.
-constexpr int64_t kDeepest = 256 + 256 / 4 + 16;   // steps: GemmKernels::depth and a quarter, rounded up
 template <class T>
 int64_t packed_size(const GemmKernels<T>& gemm) {
   return gemm.vectors * gemm.lanes * (gemm.depth + gemm.depth / 4 + 16);

@@ -31,7 +31,7 @@ void copy_rows(std::vector<Run<T>>& runs, PanelArgs<T>& args, T* copy) {
 // The same without a copy where there is one run, of whole pixels that follow each other.
 template <class T>
 bool rows_follow(const std::vector<Run<T>>& runs, PanelArgs<T>& args) {
-  if (runs.size() != 1) return false;
+  if (runs.size() != 1 || args.rows == 0) return false;
   const Run<T>& run = runs.front();
   for (int64_t m = 1; m < args.rows; ++m)
     if (run.rows[m] != run.rows[0] + m * run.length) return false;
@@ -43,11 +43,13 @@ bool rows_follow(const std::vector<Run<T>>& runs, PanelArgs<T>& args) {
 // Whether the result should go past the caches, where each of its lines is written once, as a whole.
 template <class T>
 bool streams(const Correlation& c, const CorrelationData<T>& data, int64_t blocks) {
-  const int64_t read = c.h.in * c.w.in * c.in_channels, written = c.h.extent * c.w.extent * c.out_channels;
+  const auto& gemm = kernels<T>().gemm;
+  const int64_t lines = std::min(c.h.in, c.h.out * c.h.stride);   // a part of an image reads a part of it
+  const int64_t read = lines * c.w.in * c.in_channels, written = c.h.out * c.w.extent * c.out_channels;
   return c.batch * c.groups * (read + written) * int64_t(sizeof(T)) > kCachedBytes && blocks == 1 &&
          (data.activation == Activation::none || data.activation == Activation::relu) &&
-         c.out_channels * sizeof(T) % 64 == 0 && reinterpret_cast<uintptr_t>(data.out) % 64 == 0 &&
-         data.out_format == MemoryFormat::channels_last;
+         c.out_channels * sizeof(T) % 64 == 0 && gemm.lanes * gemm.vectors * sizeof(T) % 64 == 0 &&
+         reinterpret_cast<uintptr_t>(data.out) % 64 == 0 && data.out_format == MemoryFormat::channels_last;
 }
 
 // Panels [first, last) of group g; `out` is where channel 0 of the group's first panel here goes.

@@ -123,7 +123,7 @@ void copy_pixels(std::vector<Run<T>>& runs, PanelArgs<T>& args, T* copy) {
   args.step = kCopiedRows;
 }
 
-// The same, panels [first, last) of group g, `block` apart. Channels last, a few pixels of all panels at a
+// pack_gradient of the panels of a job, `block` apart. Channels last, a few pixels of all panels at a
 // time, and the next ones fetched ahead.
 template <class T>
 void pack_panels(const Correlation& c, const WeightGradientData<T>& data, const Partition& part,

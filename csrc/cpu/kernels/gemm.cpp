@@ -106,7 +106,8 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
     sums.begin(args.row_bias && !args.accumulate ? args.row_bias + m : nullptr);
   Vec<T> total[MR][NV];
   bool folded = false;
-  int64_t summed = 0;
+  int64_t part =
+      0;   // of the block, wherever runs begin: a row that leaves taps out has the bits of one that reads zeros
   for (int64_t r = 0; r < args.run_count; ++r) {
     const Run<T>& run = args.runs[r];
     const T* b = args.b + run.first * (NV * lanes);
@@ -126,20 +127,22 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
         }
       }
     };
-    const int64_t parts = kDepth < kLongestPart ? 1 : (run.length + kLongestPart - 1) / kLongestPart;
-    for (int64_t i = 0, p = 0; i < parts; ++i) {
-      const int64_t end = i + 1 == parts ? run.length : run.length * (i + 1) / parts;
-      if (kDepth > kLongestPart && summed + end - p > kLongestPart) {
+    for (int64_t p = 0; p < run.length;) {
+      int64_t end = run.length;
+      if constexpr (kDepth > kLongestPart) {
+        const int64_t own = (run.first + p) / kLongestPart, until = (own + 1) * kLongestPart - run.first;
+        end = until < end ? until : end;
+        if (own != part) {
 #pragma GCC unroll 16
-        for (int k = 0; k < MR; ++k)
-          for (int j = 0; j < NV; ++j) {
-            total[k][j] = folded ? total[k][j] + acc[k][j] : acc[k][j];
-            acc[k][j] = zero<T>();
-          }
-        folded = true;
-        summed = 0;
+          for (int k = 0; k < MR; ++k)
+            for (int j = 0; j < NV; ++j) {
+              total[k][j] = folded ? total[k][j] + acc[k][j] : acc[k][j];
+              acc[k][j] = zero<T>();
+            }
+          folded = true;
+          part = own;
+        }
       }
-      summed += end - p;
       if (a.kFetch && args.step == 1 && m + 2 * MR <= args.rows) {
         constexpr int line = 64 / int(sizeof(T));   // of the cache
         for (; p < end; p += line) {

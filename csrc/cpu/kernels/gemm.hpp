@@ -8,6 +8,8 @@ namespace fastconv::cpu {
 
 // Widest tile in vectors, in every instruction set's kernels.
 constexpr int kMaxVectors = 4;
+// Most steps of a block: GemmKernels::depth and a quarter, rounded up.
+constexpr int kDeepest = 256 + 256 / 4 + 16;
 
 // A stretch of the reduction during which the rows of A advance evenly.
 template <class T>

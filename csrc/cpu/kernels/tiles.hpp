@@ -1,6 +1,7 @@
 // What the register tiles share: how large they are, and how rows are cut into them.
 #pragma once
 
+#include "gemm.hpp"
 #include "vec.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
@@ -17,6 +18,7 @@ constexpr int max_rows(int vectors) { return vectors == 2 ? 6 : 12; }
 #endif
 constexpr int kBundle = 256 / (kVectors * kVectorBytes);
 constexpr int kDepth = kBundle > 1 ? 256 : 128;
+static_assert(kDepth + kDepth / 4 + 16 <= kDeepest);
 constexpr int64_t kLongestPart = 160;   // steps; longer blocks are summed in parts, see kSummed in tiling.hpp
 
 // Calls tile<rows, NV> with the compile-time number of rows, 1 <= rows <= MR.
