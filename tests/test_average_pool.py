@@ -234,6 +234,14 @@ def test_gradient_by_finite_differences(backend, dims):
         assert slope == pytest.approx(np.vdot(dx, direction), rel=1e-10)
 
 
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_nothing_of_any_length(cpu, layout):
+    """The windows of so long a row could not be written down."""
+    x, grad = (np.zeros((0, 1, length), np.float32) for length in (2**50, 2**49))
+    assert cpu.ops.avg_pool1d(x, 2).shape == grad.shape
+    assert cpu.ops.avg_pool1d_backward(grad, x.shape, 2, memory_format=layout).shape == x.shape
+
+
 def zeros(*shape):
     return np.zeros(shape, np.float32)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 
 import fastconv as fc
-from fastconv import nn, ops, reference
+from fastconv import memory, nn, ops, reference
 from fastconv.nn import functional as F
 from fastconv.testing import LAYOUTS, assert_exact, check, exact_integers, lay_out
 
@@ -68,6 +70,52 @@ def test_windows_that_cover_the_input(cpu, case, dtype):
         assert_exact(indices, expected[1], np.int64, layout)
         alone = getattr(cpu.ops, name)(lay_out(x, layout), size, return_indices=False)
         np.testing.assert_array_equal(alone, y)
+
+
+@pytest.mark.parametrize("size", [1, 3, 6])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_even_windows_that_cover_the_input(backend, layout, size):
+    x = exact_integers((2, 70, 6, 12), 1)
+    for name, array in (("adaptive_max_pool2d", x), ("adaptive_max_pool1d", x[:, :, 1])):
+        expected = getattr(reference, name)(array, size)
+        for got, wanted in zip(
+            getattr(backend.ops, name)(lay_out(array, layout), size), expected, strict=True
+        ):
+            assert_exact(got, wanted, wanted.dtype, f"{name} {layout}")
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_windows_far_larger_than_the_input(cpu, layout):
+    x = lay_out(np.full((1, 2, 1, 1, 1), 3, np.float32), layout)
+    for padding in (0, 2**21):
+        y, indices = cpu.ops.max_pool3d(x, 2**22, padding=padding, ceil_mode=True)
+        assert (y == 3).all() and not indices.any()
+
+
+@pytest.mark.parametrize(
+    "name, shape, arguments",
+    [
+        ("adaptive_max_pool1d", (64, 1, 2**17), (1,)),
+        ("adaptive_max_pool1d", (64, 1, 2**17 + 1), (2,)),
+        ("max_pool3d", (1, 64, 32, 32, 30), (2,)),
+    ],
+)
+def test_large_planes_are_not_turned(cpu, name, shape, arguments):
+    x = exact_integers(shape, 1)
+    gc.collect()
+    memory.reset_peak()
+    before = memory.stats()["in_use"]
+    y, indices = getattr(cpu.ops, name)(x, *arguments)
+    held = memory.stats()["peak"] - before
+    assert held < 2 * (y.nbytes + indices.nbytes) + 2**16
+    np.testing.assert_array_equal(
+        np.take_along_axis(x.reshape(64, -1), indices.reshape(64, -1), 1), y.reshape(64, -1)
+    )
+    if name == "max_pool3d":
+        blocks = x.reshape(64, 16, 2, 16, 2, 15, 2)
+        np.testing.assert_array_equal(blocks.max((2, 4, 6)), y[0])
+    else:
+        np.testing.assert_array_equal(x.max(-1), y.max(-1))
 
 
 @pytest.mark.parametrize("dims", [1, 2, 3])

@@ -6,18 +6,16 @@
 #include "../core/memory.hpp"
 #include "isa.hpp"
 #include "kernels/average_pool.hpp"
+#include "narrow_rows.hpp"
 #include "parallel.hpp"
 #include "tiling.hpp"
 
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kGrain = 65536;             // cells a chunk
-constexpr int64_t kNarrow = 16;               // columns of a row: fewer leave lanes empty
-constexpr int64_t kTogether = 64;             // planes turned for such rows,
-constexpr int64_t kTurnedBytes = 256 << 10;   // where they fit the second cache
-constexpr size_t kMostLanes = 16;             // of a vector
-constexpr int64_t kChannelBlock = 64;         // of a channels-last image where rows are few: whole cache lines
+constexpr int64_t kGrain = 65536;       // cells a chunk
+constexpr size_t kMostLanes = 16;       // of a vector
+constexpr int64_t kChannelBlock = 64;   // of a channels-last image where rows are few: whole cache lines
 
 // The windows along one dimension.
 struct Dimension {
@@ -119,6 +117,7 @@ void pool_turned(int64_t planes, const T* x, int64_t from, T* y, int64_t to, con
 
 template <class T>
 void run(const PoolProblem& p, const AverageParameters& parameters, const View& x, const View& y) {
+  if (y.elements() == 0) return;
   const AveragePoolKernels<T>& table = kernels<T>().average_pool;
   const Dimensions d(p);
   const bool last = x.format == MemoryFormat::channels_last;
@@ -158,6 +157,7 @@ void run(const PoolProblem& p, const AverageParameters& parameters, const View& 
 
 template <class T>
 void run_backward(const PoolProblem& p, const AverageParameters& parameters, const View& grad, const View& dx) {
+  if (dx.elements() == 0) return;
   const AveragePoolKernels<T>& table = kernels<T>().average_pool;
   const Dimensions d(p);
   const bool last = grad.format == MemoryFormat::channels_last;

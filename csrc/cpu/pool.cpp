@@ -7,15 +7,16 @@
 
 #include "../core/memory.hpp"
 #include "isa.hpp"
+#include "narrow_rows.hpp"
 #include "parallel.hpp"
 #include "tiling.hpp"
 
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kGrain = 65536;       // window elements a chunk: about 10 us
-constexpr int64_t kNarrow = 16;         // outputs of a row: fewer leave lanes empty
-constexpr int64_t kTogether = 64;       // planes turned for such rows
+constexpr int64_t kGrain = 65536;               // window elements a chunk: about 10 us
+constexpr int64_t kFewLanes = 4;                // outputs of a row: fewer are worth turning planes of up to
+constexpr int64_t kMostTurnedBytes = 4 << 20;   // so much together
 constexpr int64_t kChannelBlock = 64;   // of a channels-last image where images are few: whole cache lines
 
 int64_t product(const int64_t (&extents)[kMaxSpatial], int spatial) {
@@ -54,6 +55,15 @@ void pool_plain(const PoolRows<T>& rows, int64_t begin, int64_t end) {
               : table.max_rows(w, rows.x, rows.y + at, to, row, until);
     row = until;
   }
+}
+
+// Whether planes are pooled in blocks that pool_turned turns. Adaptive windows have no vectors along a row.
+template <class T>
+bool turns(const PoolWindows& w, int64_t planes) {
+  if (w.output[2] >= kNarrow || planes < kTogether) return false;
+  const int64_t cells = w.input[0] * w.input[1] * w.input[2] + w.output[0] * w.output[1] * w.output[2];
+  const bool scalar = w.output[2] < kFewLanes || w.stride[2] == 0;
+  return cells * kTogether * int64_t(sizeof(T)) <= (scalar ? kMostTurnedBytes : kTurnedBytes);
 }
 
 // Planes [begin, end), turned so that planes lie along the vectors.
@@ -209,11 +219,13 @@ template <class T>
 void max_pool_rows(const PoolRows<T>& rows) {
   const PoolWindows& w = rows.windows;
   const int64_t planes = rows.images * rows.channels;
-  if (!rows.last && w.output[2] < kNarrow && planes >= kTogether)
+  if (!rows.last && turns<T>(w, planes))
     return parallel_ranges(planes, kTogether,
                            [&](int64_t begin, int64_t end) { pool_turned(rows, begin, end); });
   const int64_t pixels = w.output[2] * (rows.last ? rows.channels : 1);
-  const int64_t taps = w.kernel[0] * w.kernel[1] * w.kernel[2], each = w.output[0] * w.output[1];
+  const int64_t each = w.output[0] * w.output[1];
+  int64_t taps = 1;   // that a window may have inside the input
+  for (int i = 0; i < 3; ++i) taps *= std::min(w.kernel[i], w.input[i]);
   parallel_ranges((rows.last ? rows.images : planes) * each,
                   std::max<int64_t>(1, kGrain / taps / std::max<int64_t>(1, pixels)),
                   [&](int64_t begin, int64_t end) { pool_plain(rows, begin, end); });
