@@ -29,8 +29,12 @@ AVERAGE_SETS = {
 
 def problem_of(descriptor: str) -> Any:
     """The problem that a row's descriptor stands for. Raises ValueError where it is malformed."""
-    average = descriptor.startswith("avg:")
-    return parse_descriptor("pool:" + descriptor[4:] if average else descriptor)
+    if not descriptor.startswith("avg:"):
+        return parse_descriptor(descriptor)
+    problem = parse_descriptor("pool:" + descriptor[4:])
+    if any(step != 1 for step in problem.dilation):
+        raise ValueError(f"{descriptor}: average pooling has no dilation, got {problem.dilation}")
+    return problem
 
 
 class Case(NamedTuple):
@@ -123,13 +127,19 @@ def our_call(case: Case, arrays: tuple[Array, ...]) -> Callable[[], object]:
         }[case.pass_name]
     if case.kind == "average":
         given = (p.kernel, p.stride, p.padding, p.ceil_mode)
+        mean, mean_back = _both(f"avg_pool{len(p.kernel)}d")
         return {
-            "forward": lambda: ops.avg_pool2d(x, *given),
-            "backward_input": lambda: ops.avg_pool2d_backward(grad, p.input_shape, *given),
+            "forward": lambda: mean(x, *given),
+            "backward_input": lambda: mean_back(grad, p.input_shape, *given),
         }[case.pass_name]
     window = (p.kernel, p.stride, p.padding, p.dilation, p.ceil_mode)
-    _, indices = ops.max_pool2d(x, *window)
+    pool, pool_back = _both(f"max_pool{len(p.kernel)}d")
+    _, indices = pool(x, *window)
     return {
-        "forward": lambda: ops.max_pool2d(x, *window),
-        "backward_input": lambda: ops.max_pool2d_backward(grad, indices, p.input_shape, *window),
+        "forward": lambda: pool(x, *window),
+        "backward_input": lambda: pool_back(grad, indices, p.input_shape, *window),
     }[case.pass_name]
+
+
+def _both(name: str) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    return getattr(ops, name), getattr(ops, f"{name}_backward")

@@ -35,8 +35,11 @@ def peer_call(case: Case, arrays: tuple[Array, ...]) -> Callable[[], object] | N
 
     def tensor(array: Array) -> Any:
         made = torch.from_numpy(np.ascontiguousarray(array))
-        if case.layout == "channels-last" and array.ndim == 4:
-            made = made.contiguous(memory_format=torch.channels_last)
+        if array.ndim == 3 and case.kind in ("pool", "average"):
+            made = made.unsqueeze(2)  # a plane of one row
+        formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+        if case.layout == "channels-last" and made.ndim in formats:
+            made = made.contiguous(memory_format=formats[made.ndim])
         return made
 
     calls: dict[str, Callable[..., Any]] = {
@@ -88,25 +91,37 @@ def _linear(
     return lambda: (grad.t().mm(x), grad.sum(0))
 
 
+def _windows(p: Any) -> tuple[int, tuple[tuple[int, ...], ...]]:
+    """In 2 or 3 dimensions: kernel, stride, padding and dilation; a row is a plane of one row."""
+    sizes = (p.kernel, p.stride, p.padding, p.dilation)
+    if len(p.kernel) > 1:
+        return len(p.kernel), sizes
+    return 2, tuple((start, *size) for start, size in zip((1, 1, 0, 1), sizes, strict=True))
+
+
 def _pool(p: Any, pass_name: str, x: Any, grad: Any) -> Callable[[], object]:
     import torch
 
-    window = (p.kernel, p.stride, p.padding, p.dilation, p.ceil_mode)
-    aten = torch.ops.aten
+    dims, sizes = _windows(p)
+    window = (*sizes, p.ceil_mode)
+    forward = getattr(torch.ops.aten, f"max_pool{dims}d_with_indices")
+    backward = getattr(torch.ops.aten, f"max_pool{dims}d_with_indices_backward")
     if pass_name == "forward":
-        return lambda: aten.max_pool2d_with_indices(x, *window)
-    _, indices = aten.max_pool2d_with_indices(x, *window)
-    return lambda: aten.max_pool2d_with_indices_backward(grad, x, *window, indices)
+        return lambda: forward(x, *window)
+    _, indices = forward(x, *window)
+    return lambda: backward(grad, x, *window, indices)
 
 
 def _average(p: Any, pass_name: str, x: Any, grad: Any) -> Callable[[], object]:
     import torch
 
-    mean = (p.kernel, p.stride, p.padding, p.ceil_mode, True, None)
-    aten = torch.ops.aten
+    dims, (kernel, stride, padding, _) = _windows(p)
+    mean = (kernel, stride, padding, p.ceil_mode, True, None)
+    forward = getattr(torch.ops.aten, f"avg_pool{dims}d")
+    backward = getattr(torch.ops.aten, f"avg_pool{dims}d_backward")
     if pass_name == "forward":
-        return lambda: aten.avg_pool2d(x, *mean)
-    return lambda: aten.avg_pool2d_backward(grad, x, *mean)
+        return lambda: forward(x, *mean)
+    return lambda: backward(grad, x, *mean)
 
 
 def _norm(
