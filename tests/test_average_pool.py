@@ -250,7 +250,7 @@ def zeros(*shape):
     "call, text",
     [
         (lambda ops: ops.avg_pool2d(zeros(2, 3, 8), 2), "avg_pool2d: input has shape (2, 3, 8)"),
-        (lambda ops: ops.avg_pool1d(zeros(2, 3, 8), 9), "avg_pool1d: kernel_size (9,) with"),
+        (lambda ops: ops.avg_pool1d(zeros(2, 3, 8), 9), "avg_pool1d: kernel_size (9,) is larger"),
         (lambda ops: ops.avg_pool3d(zeros(2, 3, 8), 2), "avg_pool3d: input has shape (2, 3, 8)"),
         (
             lambda ops: ops.avg_pool2d(zeros(1, 1, 4, 4), 2, divisor_override=0),

@@ -72,7 +72,7 @@ WRONG_SHAPES = [
         lambda: ops.conv_forward(ops.conv_problem(X.shape, W.shape), zeros(1, 3, 8, 8), W),
         "conv2d: x has shape (1, 3, 8, 8), expected (2, 3, 8, 8)",
     ),
-    (pool(kernel_size=9), "max_pool2d: kernel_size (9, 9) with dilation (1, 1) is larger than"),
+    (pool(kernel_size=9), "max_pool2d: kernel_size (9, 9) is larger than"),
     (pool(padding=2), "max_pool2d: padding (2, 2) must be at most half of kernel_size (2, 2)"),
     (
         lambda: ops.max_pool2d(zeros(2, 3, 8), 2),

@@ -8,6 +8,7 @@ import pytest
 import fastconv as fc
 from fastconv import nn
 from fastconv.nn import functional as F
+from fastconv.nn import tables
 from fastconv.reference.layout import lies_channels_last
 from fastconv.testing import LAYOUTS, assert_exact, exact_integers, lay_out, normal
 
@@ -167,3 +168,19 @@ def test_interpolation_to_what_cannot_be_held(settings, batch):
 def test_a_scale_whose_product_is_infinite_is_refused():
     with pytest.raises(ValueError, match=r"interpolate: scale_factor=1e\+308 is too large for"):
         F.interpolate(fc.zeros(1, 1, 100), scale_factor=1e308)
+
+
+def test_tables_are_kept_up_to_so_many_bytes():
+    built = []
+
+    @tables.remembered
+    def table(size):
+        built.append(size)
+        return (np.zeros(size, np.uint8), (np.zeros(0), True))
+
+    limit = tables._KEPT_BYTES
+    for size in (limit // 2, limit // 2, 8, limit // 2, limit + 1, 8):
+        assert table(size)[0].nbytes == size
+    assert built == [limit // 2, 8, limit + 1]
+    table(limit // 2 - 1), table(limit // 2)  # the oldest, 8, stays; the half in between went
+    assert built[3:] == [limit // 2 - 1, limit // 2]

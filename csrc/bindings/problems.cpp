@@ -46,7 +46,7 @@ void common(Class& c, P (*parse)(const std::string&)) {
       .def("bytes", &P::bytes, py::arg("itemsize"), "Bytes of input, weight and output, each touched once.");
 }
 
-// "conv2d", "max_pool2d_backward": the digit before the d.
+// "conv2d", "conv3d_backward_input": the digit before the d.
 int spatial_of(const std::string& operation) {
   for (int spatial = 1; spatial <= kMaxSpatial; ++spatial)
     if (operation.find(std::to_string(spatial) + "d") != std::string::npos) return spatial;
@@ -62,14 +62,6 @@ ConvProblem conv_problem(const py::object& x_shape, const py::object& weight_sha
       op, parse_shape({op, "input shape"}, x_shape), parse_shape({op, "weight shape"}, weight_shape),
       parse_sizes({op, "stride"}, stride, spatial), parse_padding({op, "padding"}, padding, spatial),
       parse_sizes({op, "dilation"}, dilation, spatial), parse_int({op, "groups"}, groups));
-}
-
-PoolProblem pool_problem(const py::object& x_shape, const py::object& kernel_size, const py::object& stride,
-                         const py::object& padding, const py::object& dilation, bool ceil_mode,
-                         const std::string& operation) {
-  const char* op = operation.c_str();
-  return parse_windows(op, parse_shape({op, "input shape"}, x_shape), spatial_of(operation), kernel_size,
-                       stride, padding, dilation, ceil_mode);
 }
 
 }   // namespace
@@ -137,9 +129,6 @@ void bind_problems(py::module_& m) {
   m.def("conv_problem", conv_problem, py::arg("x_shape"), py::arg("weight_shape"), py::arg("stride") = 1,
         py::arg("padding") = 0, py::arg("dilation") = 1, py::arg("groups") = 1,
         py::arg("operation") = "conv2d");
-  m.def("pool_problem", pool_problem, py::arg("x_shape"), py::arg("kernel_size"),
-        py::arg("stride") = py::none(), py::arg("padding") = 0, py::arg("dilation") = 1,
-        py::arg("ceil_mode") = false, py::arg("operation") = "max_pool2d");
   m.def(
       "linear_problem",
       [](const py::object& x_shape, const py::object& weight_shape) {

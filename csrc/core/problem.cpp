@@ -190,6 +190,7 @@ PoolProblem make_pool_problem(const char* operation, const Shape& input, const S
   set_parameter(operation, "stride", stride, spatial, 1, p.stride);
   set_parameter(operation, "dilation", dilation, spatial, 1, p.dilation);
   set_parameter(operation, "padding", padding, spatial, 0, p.padding);
+  const bool dilated = std::any_of(dilation.begin(), dilation.end(), [](int64_t step) { return step != 1; });
   for (int i = 0; i < spatial; ++i) {
     p.input[i] = input[i + 2];
     if (p.padding[i] > p.kernel[i] / 2)
@@ -198,7 +199,7 @@ PoolProblem make_pool_problem(const char* operation, const Shape& input, const S
     const int64_t padded = p.input[i] + 2 * p.padding[i];
     const int64_t room = padded - span(p.kernel[i], p.dilation[i]) + (ceil_mode ? p.stride[i] - 1 : 0);
     if (room < 0)
-      fail(operation, "kernel_size ", to_string(kernel), " with dilation ", to_string(dilation),
+      fail(operation, "kernel_size ", to_string(kernel), dilated ? " with dilation " + to_string(dilation) : "",
            " is larger than the padded input (input shape ", to_string(input), ", padding ", to_string(padding),
            ")");
     p.output[i] = room / p.stride[i] + 1;

@@ -78,7 +78,6 @@ __all__: list[str] = [
     "memory_set_poison",
     "memory_stats",
     "parse_descriptor",
-    "pool_problem",
     "probe_copy",
     "probe_fma",
     "probe_read",
@@ -696,15 +695,6 @@ def parse_descriptor(descriptor: str) -> ConvProblem | PoolProblem | LinearProbl
     The problem that a descriptor names; ValueError says which part is wrong.
     """
 
-def pool_problem(
-    x_shape: typing.Any,
-    kernel_size: typing.Any,
-    stride: typing.Any = None,
-    padding: typing.Any = 0,
-    dilation: typing.Any = 1,
-    ceil_mode: bool = False,
-    operation: str = "max_pool2d",
-) -> PoolProblem: ...
 def probe_copy(x: typing.Any, out: typing.Any) -> numpy.ndarray: ...
 def probe_fma(dtype: typing.Any, steps: typing.Any) -> int: ...
 def probe_read(x: typing.Any) -> None: ...
