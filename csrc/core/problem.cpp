@@ -222,13 +222,19 @@ PoolProblem make_adaptive_pool_problem(const char* operation, const Shape& input
   p.channels = input[1];
   set_parameter(operation, "output_size", output, spatial, 1, p.output);
   checked_elements(operation, "output", p.output_shape());
+  bool even = true;
   for (int i = 0; i < spatial; ++i) {
     p.input[i] = input[i + 2];
     checked_elements(operation, "input times output_size", {p.input[i], p.output[i]});
     p.kernel[i] = (p.input[i] + p.output[i] - 1) / p.output[i];
     if (p.input[i] % p.output[i] != 0) ++p.kernel[i];
     p.kernel[i] = std::min(p.kernel[i], p.input[i]);
+    even = even && p.input[i] % p.output[i] == 0;
   }
+  if (!even) return p;
+  // Windows that do not overlap, all alike: plain ones.
+  p.adaptive = false;
+  std::copy_n(p.kernel, spatial, p.stride);
   return p;
 }
 

@@ -96,7 +96,8 @@ def adaptive_max_pool2d(
     """Largest value of windows that cover x, and where it was.
 
     The windows are ``adaptive_avg_pool2d``'s, the winners ``max_pool2d``'s; ``max_pool2d_backward``
-    without a ``kernel_size`` takes the indices. There is no CUDA kernel yet.
+    without a ``kernel_size`` takes the indices. On a CUDA device each extent must be a multiple of
+    ``output_size``: there is no kernel for uneven windows yet, nor for three dimensions.
 
     Args:
         x: (N, C, H, W), float32 or float64; N may be 0.
