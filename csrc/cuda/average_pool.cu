@@ -149,12 +149,15 @@ MeanResults results_of(const char* operation, const PoolProblem& p, const View& 
   return results;
 }
 
+constexpr const char *kForward[] = {"avg_pool1d", "avg_pool2d", "avg_pool3d"},
+                     *kBackward[] = {"avg_pool1d_backward", "avg_pool2d_backward", "avg_pool3d_backward"};
+
 dim3 grid_of(const MeanResults& results) { return dim3(unsigned(ceil_div(results.count, kAverageThreads))); }
 
 }   // namespace
 
 void average_pool(const PoolProblem& p, const AverageParameters& parameters, const View& x, const View& y) {
-  const char* operation = "average pooling";
+  const char* operation = kForward[p.spatial - 1];
   if (y.elements() == 0) return;
   const DeviceGuard guard(x.device, operation);
   const MeanWindows w = windows_of(p, parameters);
@@ -168,7 +171,7 @@ void average_pool(const PoolProblem& p, const AverageParameters& parameters, con
 
 void average_pool_backward(const PoolProblem& p, const AverageParameters& parameters, const View& grad,
                            const View& dx) {
-  const char* operation = "average pooling's backward";
+  const char* operation = kBackward[p.spatial - 1];
   if (dx.elements() == 0) return;
   const DeviceGuard guard(grad.device, operation);
   const MeanWindows w = windows_of(p, parameters);
