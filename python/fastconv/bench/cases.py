@@ -31,7 +31,7 @@ def problem_of(descriptor: str) -> Any:
     """The problem that a row's descriptor stands for. Raises ValueError where it is malformed."""
     if not descriptor.startswith("avg:"):
         return parse_descriptor(descriptor)
-    problem = parse_descriptor("pool:" + descriptor[4:])
+    problem: Any = parse_descriptor("pool:" + descriptor[4:])
     if any(step != 1 for step in problem.dilation):
         raise ValueError(f"{descriptor}: average pooling has no dilation, got {problem.dilation}")
     return problem
@@ -127,10 +127,10 @@ def our_call(case: Case, arrays: tuple[Array, ...]) -> Callable[[], object]:
         }[case.pass_name]
     if case.kind == "average":
         given = (p.kernel, p.stride, p.padding, p.ceil_mode)
-        mean, mean_back = _both(f"avg_pool{len(p.kernel)}d")
+        average, average_back = _both(f"avg_pool{len(p.kernel)}d")
         return {
-            "forward": lambda: mean(x, *given),
-            "backward_input": lambda: mean_back(grad, p.input_shape, *given),
+            "forward": lambda: average(x, *given),
+            "backward_input": lambda: average_back(grad, p.input_shape, *given),
         }[case.pass_name]
     window = (p.kernel, p.stride, p.padding, p.dilation, p.ceil_mode)
     pool, pool_back = _both(f"max_pool{len(p.kernel)}d")
