@@ -108,6 +108,44 @@ def test_a_mean_far_from_zero_costs_no_digits(dtype, layout):
         np.testing.assert_allclose(invstd.get(), 1 / exact.std(2).astype(float), rtol=4 * eps)
 
 
+@pytest.mark.parametrize("operation", ["group_norm", "layer_norm", "batch_norm"])
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_statistics_that_16_bits_do_not_hold(dtype, operation):
+    """1 / sqrt(eps) beyond float16's largest number; a mean between bfloat16's numbers."""
+    kind, unit = dtype_of(dtype), unit_of(dtype)
+    for host, eps in ((np.zeros((1, 64)), 1e-12), (normal((1, 2048), 6, "float64") + 100.2, 1e-5)):
+        x, grad = host.astype(kind), normal(host.shape, 7, "float64").astype(kind) / kind.type(64)
+        if operation == "batch_norm":
+            x, grad = x.T.copy(), grad.T.copy()
+            before, after = (None,) * 4 + (True, 0.1, eps), (None, None)
+        else:
+            setting = 1 if operation == "group_norm" else x.shape[1:]
+            before, after = (setting, None, None, eps), (setting, None)
+        wide = widened((x, grad))
+        y, *kept = getattr(ops, operation)(send(x), *before)
+        want, *statistics = getattr(reference, operation)(wide[0], *before)
+        assert y.dtype == kind and all(value.dtype == np.float32 for value in kept)
+        bound = unit * np.abs(want) + 4e-5  # of a float32 mean of about 100
+        assert (np.abs(y.get().astype(np.float64) - want) <= bound).all()
+        for mine, expected in zip(kept, statistics, strict=True):
+            np.testing.assert_allclose(mine.get(), expected, rtol=2**-22)
+        backward, training = f"{operation}_backward", (True,) * (operation == "batch_norm")
+        results = getattr(ops, backward)(send(grad), send(x), *after, *kept, *training)
+        expected = getattr(reference, backward)(*wide[::-1], *after, *statistics, *training)
+        for mine, want in zip(results, expected, strict=True):
+            got = mine.get().astype(np.float64)
+            assert np.isfinite(got).all() and near(got, want, unit, np.abs(want).max() / 8)
+
+
+def test_kept_statistics_of_another_type():
+    x = send(np.ones((2, 8), np.float16))
+    y, mean, invstd = ops.group_norm(x, 2)
+    with pytest.raises(TypeError, match="group_norm_backward: mean must be float32, got float16"):
+        ops.group_norm_backward(y, x, 2, None, mean.astype(np.float16), invstd)
+    with pytest.raises(ValueError, match="group_norm_backward: invstd"):
+        ops.group_norm_backward(y, x, 2, None, mean, invstd[:1])
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_same_bits_wherever_arrays_begin(layout):
     """16 bytes apart or not: vectors and single numbers would be added up in other orders."""

@@ -99,6 +99,20 @@ Array read_floats(Argument argument, const py::object& object, const Array& like
   return unwrap(argument, std::move(a), dtype, format);
 }
 
+Array read_statistics(Argument argument, const py::object& object, const Array& like, const Shape& shape) {
+  const DType dtype = accumulator(like.view.dtype);
+  if (dtype == like.view.dtype) {
+    Array array = read_floats(argument, object, like);
+    check_shape(argument.operation, argument.name, array.view.shape, shape);
+    return array;
+  }
+  Foreign a = describe(argument, object);
+  check_device(argument, a, like);
+  if (a.dtype != dtype) bad_dtype(argument, a, dtype_name(dtype));
+  check_shape(argument.operation, argument.name, a.shape(), shape);
+  return unwrap(argument, std::move(a), dtype, std::nullopt);
+}
+
 std::optional<Array> read_optional_floats(Argument argument, const py::object& object, const Array& like) {
   if (object.is_none()) return std::nullopt;
   return read_floats(argument, object, like);

@@ -42,6 +42,8 @@ Array read_floats(Argument argument, const py::object& object,
                   std::optional<MemoryFormat> format = std::nullopt);
 Array read_floats(Argument argument, const py::object& object, const Array& like,
                   std::optional<MemoryFormat> format = std::nullopt);
+// What is kept of `like` for its backward pass, in the type of its sums: float32 for 16-bit types.
+Array read_statistics(Argument argument, const py::object& object, const Array& like, const Shape& shape);
 std::optional<Array> read_optional_floats(Argument argument, const py::object& object, const Array& like);
 // int64, and int32 where `narrow` says so, on the device of `like`.
 Array read_integers(Argument argument, const py::object& object, const Array& like, bool narrow = false,

@@ -39,7 +39,8 @@ Normalised forward(const char* op, const Array& a, const Shapes& shapes, const p
   const auto w = read_weight({op, "weight"}, weight, a, shapes.weight);
   const auto b = read_weight({op, "bias"}, bias, a, shapes.weight);
   const Array y = make_array(a, a.view.shape, a.view.format);
-  const Array mean = make_array(a, shapes.statistics), invstd = make_array(a, shapes.statistics);
+  const DType kept = accumulator(a.view.dtype);
+  const Array mean = make_array(a, kept, shapes.statistics), invstd = make_array(a, kept, shapes.statistics);
   const auto run = operation(op, a.view.device, &Backend::group_norm);
   {
     const WithoutGil unlocked;
@@ -54,9 +55,8 @@ Gradients backward(const char* op, const py::object& grad, const Array& a, const
   const Array g = read_floats({op, "grad"}, grad, a, a.view.format);
   check_shape(op, "grad", g.view.shape, a.view.shape);
   const auto w = read_weight({op, "weight"}, weight, a, shapes.weight);
-  const Array m = read_floats({op, "mean"}, mean, a), s = read_floats({op, "invstd"}, invstd, a);
-  check_shape(op, "mean", m.view.shape, shapes.statistics);
-  check_shape(op, "invstd", s.view.shape, shapes.statistics);
+  const Array m = read_statistics({op, "mean"}, mean, a, shapes.statistics);
+  const Array s = read_statistics({op, "invstd"}, invstd, a, shapes.statistics);
   std::optional<Array> dx, dw, db;
   if (std::get<0>(output_mask)) dx = make_array(a, a.view.shape, a.view.format);
   if (std::get<1>(output_mask)) dw = make_array(a, shapes.weight);

@@ -65,7 +65,8 @@ py::typing::Tuple<py::array, py::array, py::array> batch_norm(const py::object& 
     var_read = read_channels({op, "running_var"}, running_var, a, p.channels);
   }
   const Array y = make_array(a, a.view.shape, a.view.format);
-  const Array mean = make_array(a, {p.channels}), invstd = make_array(a, {p.channels});
+  const DType kept = accumulator(a.view.dtype);
+  const Array mean = make_array(a, kept, {p.channels}), invstd = make_array(a, kept, {p.channels});
   const auto run = operation(op, a.view.device, &Backend::batch_norm);
   {
     const WithoutGil unlocked;
@@ -89,9 +90,8 @@ py::typing::Tuple<MaybeArray, MaybeArray, MaybeArray> batch_norm_backward(
   const NormProblem p = make_norm_problem(op, a.view.shape);
   const auto w = read_channels({op, "weight"}, weight, a, p.channels);
   const auto b = read_channels({op, "bias"}, bias, a, p.channels);
-  const Array m = read_floats({op, "mean"}, mean, a), s = read_floats({op, "invstd"}, invstd, a);
-  check_shape(op, "mean", m.view.shape, {p.channels});
-  check_shape(op, "invstd", s.view.shape, {p.channels});
+  const Array m = read_statistics({op, "mean"}, mean, a, {p.channels});
+  const Array s = read_statistics({op, "invstd"}, invstd, a, {p.channels});
   const Activation kind = parse_relu(op, activation);
   std::optional<Array> dx, dw, db;
   if (std::get<0>(output_mask)) dx = make_array(a, a.view.shape, a.view.format);

@@ -128,8 +128,8 @@ struct Backend {
   void (*cross_entropy_backward)(Reduction, const View& grad, const View& logits, const View& target,
                                  const View& dlogits);
 
-  // mean, invstd (C,): what the result was computed with, for the backward pass. The running statistics are
-  // updated in training; the variance that they keep is the unbiased one.
+  // mean, invstd (C,), of the accumulator's type: what the result was computed with, for the backward pass. The
+  // running statistics are updated in training; the variance that they keep is the unbiased one.
   void (*batch_norm)(const NormProblem&, const BatchNormParameters&, const View& x, const View* running_mean,
                      const View* running_var, const View* weight, const View* bias, const View& y,
                      const View& mean, const View& invstd);
@@ -139,7 +139,7 @@ struct Backend {
                               const View* dx, const View* dw, const View* db);
 
   // Over each group of each example; layer normalisation too. weight, bias: one number a channel. mean, invstd
-  // (batch, groups): what the result was computed with.
+  // (batch, groups), of the accumulator's type: what the result was computed with.
   void (*group_norm)(const GroupNormProblem&, double eps, const View& x, const View* weight, const View* bias,
                      const View& y, const View& mean, const View& invstd);
   void (*group_norm_backward)(const GroupNormProblem&, const View& grad, const View& x, const View* weight,

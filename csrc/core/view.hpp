@@ -29,6 +29,9 @@ constexpr int64_t itemsize(DType dtype) {
   return dtype == DType::float32 || dtype == DType::int32 ? 4 : 8;
 }
 
+// Sums of a floating type, and statistics of them, are of this one.
+constexpr DType accumulator(DType dtype) { return dtype == DType::float64 ? dtype : DType::float32; }
+
 // Kernels receive views that are dense in `format`; strided arrays are copied before (bindings/arrays.hpp).
 struct View {
   void* data = nullptr;

@@ -53,7 +53,7 @@ class Call {
     start(norm_terms_kernel<T>, dim3(unsigned(ceil_div(arrays_.channels, kNormThreads))), arrays_.channels,
           kept, s, terms_);
   }
-  void slopes(bool training, const T* invstd, T* dw, T* db) const {
+  void slopes(bool training, const A* invstd, T* dw, T* db) const {
     start(norm_slopes_kernel<T>, warps(), arrays_, sums(), chunks_, training, invstd, terms_, dw, db);
   }
   template <bool backward>
@@ -104,8 +104,8 @@ void batch_norm(const NormProblem& problem, const BatchNormParameters& p, const 
                               pointer<const T>(bias),
                               pointer<T>(running_mean),
                               pointer<T>(running_var),
-                              mean.as<T>(),
-                              invstd.as<T>(),
+                              mean.as<Accumulator<T>>(),
+                              invstd.as<Accumulator<T>>(),
                               p.momentum,
                               p.eps};
     if (p.training && !empty) {
@@ -127,10 +127,10 @@ void batch_norm_backward(const NormProblem& problem, bool training, Activation a
   with_float_type(x.dtype, [&](auto zero) {
     using T = decltype(zero);
     const Call<T> call(operation, problem, x, &grad, activation == Activation::relu);
-    call.given(true, {pointer<const T>(weight), pointer<const T>(bias), nullptr, nullptr, mean.as<T>(),
-                      invstd.as<T>(), 0, 0});
+    call.given(true, {pointer<const T>(weight), pointer<const T>(bias), nullptr, nullptr,
+                      mean.as<Accumulator<T>>(), invstd.as<Accumulator<T>>(), 0, 0});
     if (!empty) call.template add_up<true>();
-    call.slopes(training && !empty, invstd.as<const T>(), pointer<T>(dw), pointer<T>(db));
+    call.slopes(training && !empty, invstd.as<const Accumulator<T>>(), pointer<T>(dw), pointer<T>(db));
     if (dx && !empty) call.template apply<true>(dx->as<T>());
   });
 }

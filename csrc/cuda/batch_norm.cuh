@@ -110,7 +110,8 @@ template <class T>
 struct NormStatistics {
   const T *weight, *bias;          // or null: 1, 0
   T *running_mean, *running_var;   // or null
-  T *mean, *invstd;                // in the backward pass as they were kept
+  Accumulator<T>* mean;            // in the backward pass as they were kept
+  Accumulator<T>* invstd;
   double momentum, eps;
 };
 
@@ -135,10 +136,10 @@ __global__ void __launch_bounds__(kNormThreads)
   };
   move(s.running_mean, mean);
   move(s.running_var, variance * (count / (count - 1)));
-  s.mean[channel] = narrow<T>(A(mean));
-  s.invstd[channel] = narrow<T>(A(1 / sqrt(variance + s.eps)));
-  const A invstd = widen(s.invstd[channel]);
-  terms.mean[channel] = widen(s.mean[channel]);
+  s.mean[channel] = A(mean);
+  s.invstd[channel] = A(1 / sqrt(variance + s.eps));
+  const A invstd = s.invstd[channel];
+  terms.mean[channel] = s.mean[channel];
   terms.scale[channel] = s.weight ? widen(s.weight[channel]) * invstd : invstd;
   terms.bias[channel] = s.bias ? widen(s.bias[channel]) : A(0);
 }
@@ -151,12 +152,12 @@ __global__ void __launch_bounds__(kNormThreads)
   const int64_t c = int64_t(blockIdx.x) * kNormThreads + threadIdx.x;
   if (c >= channels) return;
   if (!kept) {
-    s.mean[c] = s.running_mean ? s.running_mean[c] : narrow<T>(A(0));
+    s.mean[c] = s.running_mean ? widen(s.running_mean[c]) : A(0);
     const A variance = s.running_var ? widen(s.running_var[c]) : A(1 - s.eps);
-    s.invstd[c] = narrow<T>(A(1 / sqrt(double(variance) + s.eps)));
+    s.invstd[c] = A(1 / sqrt(double(variance) + s.eps));
   }
-  const A invstd = widen(s.invstd[c]);
-  terms.mean[c] = widen(s.mean[c]);
+  const A invstd = s.invstd[c];
+  terms.mean[c] = s.mean[c];
   terms.scale[c] = s.weight ? widen(s.weight[c]) * invstd : invstd;
   terms.bias[c] = s.bias ? widen(s.bias[c]) : A(0);
 }
@@ -165,15 +166,15 @@ __global__ void __launch_bounds__(kNormThreads)
 // dx = scale (g - sum(g) / M - (x - mean) invstd^2 sum(g (x - mean)) / M).
 template <class T>
 __global__ void __launch_bounds__(kNormThreads)
-    norm_slopes_kernel(NormArrays<T> arrays, const double* sums, int64_t chunks, bool training, const T* invstd,
-                       NormTerms<Accumulator<T>> terms, T* dw, T* db) {
+    norm_slopes_kernel(NormArrays<T> arrays, const double* sums, int64_t chunks, bool training,
+                       const Accumulator<T>* invstd, NormTerms<Accumulator<T>> terms, T* dw, T* db) {
   using A = Accumulator<T>;
   const int64_t channel = int64_t(blockIdx.x) * (kNormThreads / 32) + threadIdx.x / 32;
   if (channel >= arrays.channels) return;
   const double sum = chunk_sum(sums, chunks, arrays.channels, channel, 0);
   const double product = chunk_sum(sums, chunks, arrays.channels, channel, 1);
   if (threadIdx.x % 32 != 0) return;
-  const double inverse = double(widen(invstd[channel]));
+  const double inverse = double(invstd[channel]);
   if (db) db[channel] = narrow<T>(A(sum));
   if (dw) dw[channel] = narrow<T>(A(product * inverse));
   const double count = double(arrays.batch) * double(arrays.plane);

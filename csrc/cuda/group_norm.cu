@@ -34,8 +34,8 @@ class Call {
     a.grad = grad_.template as<T>();
     a.weight = weight_.template as<T>();
     a.bias = bias_.template as<T>();
-    a.mean = mean.as<T>();
-    a.invstd = invstd.as<T>();
+    a.mean = mean.as<Accumulator<T>>();
+    a.invstd = invstd.as<Accumulator<T>>();
     a.result = pointer<T>(result);
     a.rows = p.batch * p.groups;
     a.groups = p.groups;

@@ -10,8 +10,9 @@ namespace fastconv::cuda {
 
 template <class T>
 struct GroupArrays {
-  const T *x, *grad, *weight, *bias;               // or null
-  T *mean, *invstd;                                // of a row; in the backward pass as they were kept
+  const T *x, *grad, *weight, *bias;   // or null
+  Accumulator<T>* mean;                // of a row; in the backward pass as it was kept
+  Accumulator<T>* invstd;
   T* result;                                       // y or dx
   int64_t rows, groups, channels, plane, length;   // length: of a row
   Divisor64 members, positions;                    // channels of a group; elements of a plane
@@ -82,7 +83,7 @@ __device__ __forceinline__ RowSums add_up(const GroupArrays<T>& a, int64_t row, 
 // What is taken off before the sums: the row's first value; in the backward pass its mean.
 template <bool backward, bool last, class T>
 __device__ __forceinline__ Accumulator<T> origin_of(const GroupArrays<T>& a, int64_t row) {
-  if (backward) return widen(a.mean[row]);
+  if (backward) return a.mean[row];
   return a.length == 0 ? Accumulator<T>(0) : widen(a.x[place_of<last>(a, row, 0).at]);
 }
 
@@ -123,20 +124,19 @@ __global__ void __launch_bounds__(kRowThreads, 2)
         for (int k = 0; k < 2; ++k) all.values[k] += sums[2 * (row * a.chunks + i) + k];
     }
     const double count = double(a.length);
-    T mean, invstd;
-    A slope = 0, shift = 0;
+    A mean, invstd, slope = 0, shift = 0;
     if constexpr (backward) {
       mean = a.mean[row];
       invstd = a.invstd[row];
-      const double inverse = double(widen(invstd)), each = -inverse / count;
+      const double inverse = double(invstd), each = -inverse / count;
       slope = A(each * inverse * inverse * all.values[1]);
       shift = A(each * all.values[0]);
     } else {
       const double off = count > 0 ? all.values[0] / count : 0;
       const double spread = count > 0 ? all.values[1] / count - off * off : 0;
-      mean = narrow<T>(A(double(origin) + off));
+      mean = A(double(origin) + off);
       // Rounding alone can make it negative; a NaN stays.
-      invstd = narrow<T>(A(1 / sqrt((spread < 0 ? 0 : spread) + a.eps)));
+      invstd = A(1 / sqrt((spread < 0 ? 0 : spread) + a.eps));
       if (chunk == 0 && lane == 0) {
         a.mean[row] = mean;
         a.invstd[row] = invstd;
@@ -152,14 +152,12 @@ __global__ void __launch_bounds__(kRowThreads, 2)
         const Vector<T, N> grad = load_vector<N>(a.grad + place.at);
 #pragma unroll
         for (int k = 0; k < N; ++k)
-          x[k] = narrow<T>(widen(grad[k]) * (weight[k] * widen(invstd)) + (widen(x[k]) - widen(mean)) * slope +
-                           shift);
+          x[k] = narrow<T>(widen(grad[k]) * (weight[k] * invstd) + (widen(x[k]) - mean) * slope + shift);
       } else {
         A bias[N];
         read_channels<last>(a.bias, 0, place.channel, bias);
 #pragma unroll
-        for (int k = 0; k < N; ++k)
-          x[k] = narrow<T>((widen(x[k]) - widen(mean)) * (weight[k] * widen(invstd)) + bias[k]);
+        for (int k = 0; k < N; ++k) x[k] = narrow<T>((widen(x[k]) - mean) * (weight[k] * invstd) + bias[k]);
       }
       store_vector<N>(a.result + place.at, x);
     }
@@ -175,7 +173,7 @@ struct GroupTerm {
   __device__ __forceinline__ void add(const GroupArrays<T>& a, int64_t row, int64_t at) {
     const double grad = double(widen(a.grad[at]));
     sum += grad;
-    product += grad * double((widen(a.x[at]) - widen(a.mean[row])) * widen(a.invstd[row]));
+    product += grad * double((widen(a.x[at]) - a.mean[row]) * a.invstd[row]);
   }
 };
 

@@ -39,7 +39,7 @@ def batch_norm(
 
     Returns:
         y, which lies as ``x`` does; mean and 1 / sqrt(var + eps) of each channel, for
-        ``batch_norm_backward``.
+        ``batch_norm_backward``: float32 where ``x`` is of 16 bits.
 
     Raises:
         ValueError: shapes or values do not fit, running statistics are missing in evaluation, or a
