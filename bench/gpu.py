@@ -81,7 +81,8 @@ def pybind11_folder() -> str:
 
 def tests(step: Step, out: Path) -> None:
     step.run(
-        *(sys.executable, "-m", "pytest", "-q", "-k", "cuda and not emulated", "tests"),
+        *(sys.executable, "-m", "pytest", "-q", "-p", "no:xdist"),
+        *("-k", "cuda and not emulated", "tests"),
         f"--junitxml={out / 'tests.xml'}",
     )
 
@@ -90,7 +91,8 @@ def sanitizer(step: Step, out: Path) -> None:
     for tool in ("memcheck", "racecheck"):
         step.run(
             *("compute-sanitizer", "--tool", tool, "--error-exitcode", "9"),
-            *("--target-processes", "all", sys.executable, "-m", "pytest", "-q", "-x", *SMALL),
+            *("--target-processes", "all", sys.executable, "-m", "pytest", "-q", "-x"),
+            *("-p", "no:xdist", *SMALL),
         )
 
 

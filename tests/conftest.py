@@ -110,15 +110,38 @@ ON_CUDA: tuple[str, ...] = (
 )
 
 
+launched_elsewhere: set[str] = set()  # by other processes of this run
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     text = "fail where a CUDA kernel has not run on the emulator"
     parser.addoption("--every-kernel", action="store_true", help=text)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Folders of tests are run by a process for each core, up to four, where pytest-xdist is there
+    and -n does not say otherwise; files by this process, as others take seconds to start."""
+    option, cores = config.option, fastconv.get_num_threads()
+    if getattr(option, "numprocesses", 0) is not None or hasattr(config, "workerinput"):
+        return
+    if cores > 1 and not option.usepdb and all(os.path.isdir(path) for path in config.args):
+        option.numprocesses, option.dist = min(cores, 4), "worksteal"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    launched_elsewhere.update(getattr(node, "workeroutput", {}).get("kernels_launched", ()))
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if not session.config.getoption("every_kernel"):
         return
-    missing = sorted(kernels_held() - kernels_launched())
+    launched = kernels_launched() | launched_elsewhere
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["kernels_launched"] = sorted(launched)
+        return
+    missing = sorted(kernels_held() - launched)
     if missing:
         print("\nkernels that no test has run:", *missing, sep="\n  ")
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

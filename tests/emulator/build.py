@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -140,6 +142,14 @@ def forget_the_oldest() -> None:
         path.with_suffix(".json").unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """Of the processes that build, which would otherwise compile the same sources."""
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def build_library(
     sources: Sequence[Path] | None = None,
     substitutions: Substitutions | None = None,
@@ -153,7 +163,7 @@ def build_library(
     CACHE.mkdir(mode=0o700, exist_ok=True)
     changes = substitutions or {}
     wanted = [*emulator_sources(), *(library_sources() if sources is None else sources)]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with alone(), ThreadPoolExecutor(os.cpu_count()) as pool:
         seen = [changes if fnmatchcase(source.name, within) else {} for source in wanted]
         built = list(pool.map(compile_changed, wanted, seen))
     if changes and not any(changed for _, changed in built):
