@@ -43,10 +43,22 @@ def shrunk(descriptor):
     return few
 
 
+# What fills strips on the CPU is a minute's work for the emulator. These end in the same parts of a
+# CUDA tile of 128 positions, after as few whole ones as leave a block beside another.
+FEWER_TILES = {
+    "n2c2h40k70r3p1": "n2c2h16k70r3p1",
+    "n1c50h1w1500k49r1s9": "n1c50h1w220k49r1s9",
+    "n2c3h1w1300k20r1s5pw2sw2": "n2c3h1w276k20r1s5pw2sw2",
+    "n1c30h1w900k30r1s3dw2pw1": "n1c30h1w132k30r1s3dw2pw1",
+}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("pass_name", PASSES)
 @pytest.mark.parametrize("descriptor", descriptor_set("corner"))
 def test_corners_in_every_layout(backend, descriptor, pass_name, dtype):
+    if backend.name == "emulated":
+        descriptor = FEWER_TILES.get(descriptor, descriptor)
     for layout in LAYOUTS:
         check(backend.ops, descriptor, pass_name, layout, dtype)
 
