@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -116,6 +117,12 @@ launched_elsewhere: set[str] = set()  # by other processes of this run
 def pytest_addoption(parser: pytest.Parser) -> None:
     text = "fail where a CUDA kernel has not run on the emulator"
     parser.addoption("--every-kernel", action="store_true", help=text)
+
+
+def pytest_configure() -> None:
+    """A run in the background ignores Ctrl-C; what the tests start, and stop by it, must not."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)
