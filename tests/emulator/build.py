@@ -144,7 +144,8 @@ def forget_the_oldest() -> None:
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """Of the processes that build, which would otherwise compile the same sources."""
+    """Of the processes that build or clear the cache: they would compile the same sources, and miss
+    what another has just removed."""
     with open(CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -163,7 +164,12 @@ def build_library(
     CACHE.mkdir(mode=0o700, exist_ok=True)
     changes = substitutions or {}
     wanted = [*emulator_sources(), *(library_sources() if sources is None else sources)]
-    with alone(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with alone():
+        return build_of(wanted, changes, within)
+
+
+def build_of(wanted: Sequence[Path], changes: Substitutions, within: str) -> Path:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         seen = [changes if fnmatchcase(source.name, within) else {} for source in wanted]
         built = list(pool.map(compile_changed, wanted, seen))
     if changes and not any(changed for _, changed in built):
