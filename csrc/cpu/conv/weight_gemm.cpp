@@ -11,14 +11,12 @@
 #include "../parallel.hpp"
 #include "correlation.hpp"
 #include "line_copy.hpp"
+#include "weight_partition.hpp"
 
 namespace fastconv::cpu {
 namespace {
 
 constexpr int64_t kFewInputs = 8;
-constexpr int64_t kFewestRows = 192;   // of the depth: fewer do not pay for packing the gradient again
-constexpr int64_t kRows = 2048;        // of the product that share a pass: times 64 channels, half an L2
-constexpr int64_t kPixels = 160;       // a panel of the gradient: at 64 channels it just fits L1
 // Of the depth, for narrow panels: what is copied at a time, six lines of a pixel, and what four panels pass
 // over in turn while it is in L1.
 constexpr int64_t kCopiedRows = 96, kTileRows = 24;
@@ -27,38 +25,6 @@ constexpr int64_t kMostPanels = 16, kOwnBytes = 128 << 10;
 constexpr int64_t kPackedTogether = 16;   // pixels
 
 bool copies_lines(const Correlation& c) { return c.in_channels <= kFewInputs && LineCopy::fits(c); }
-
-// The depth (taps of input channels) is split where all of it would not fit the cache, or other parts are few;
-// output rows (of any image), or parts of wide ones, into chunks with private copies of dw, added up in order.
-// Neither depends on threads.
-struct Partition {
-  int64_t panel, panels;    // output channels a panel; panels a group
-  int64_t bundles;          // of panels that one task computes
-  int64_t splits;           // of the depth
-  int64_t strip, columns;   // output rows a packed panel, and columns: of a wide row, a part
-  int64_t across;           // such parts of a row
-  int64_t rows, chunks;     // output rows of all images; parts of them, or of the parts of all
-};
-
-Partition partition(const Correlation& c, int64_t panel, int64_t bundle, bool lines) {
-  Partition part{};
-  part.panel = panel;
-  part.panels = div_up(c.out_channels, panel);
-  part.bundles = div_up(part.panels, bundle);
-  part.splits = lines ? 1 : div_up(c.depth(), kRows);
-  part.rows = c.batch * c.h.out;
-  part.strip = std::clamp<int64_t>(kPixels / c.w.out, 1, lines ? c.h.out : part.rows);
-  part.columns = div_up(c.w.out, div_up(c.w.out, kPixels));
-  part.across = div_up(c.w.out, part.columns);
-  const double flops = c.flops_per_pixel() * double(part.rows * c.w.out);
-  const int64_t wanted = std::clamp<int64_t>(int64_t(flops / kChunkFlops), 1, kChunks);
-  part.chunks = std::clamp<int64_t>(wanted / (c.groups * part.bundles * part.splits), 1,
-                                    part.across > 1 ? part.rows * part.across : div_up(part.rows, part.strip));
-  if (!lines)
-    part.splits = std::max(part.splits,
-                           std::min(wanted / (c.groups * part.bundles * part.chunks), c.depth() / kFewestRows));
-  return part;
-}
 
 struct Strides {
   ptrdiff_t channel, row, column;
@@ -126,7 +92,7 @@ void copy_pixels(std::vector<Run<T>>& runs, PanelArgs<T>& args, T* copy) {
 // pack_gradient of the panels of a job, `block` apart. Channels last, a few pixels of all panels at a
 // time, and the next ones fetched ahead.
 template <class T>
-void pack_panels(const Correlation& c, const WeightGradientData<T>& data, const Partition& part,
+void pack_panels(const Correlation& c, const WeightGradientData<T>& data, const WeightPartition& part,
                  const Job<T>& job, int64_t begin, int64_t count, T* to, int64_t block) {
   const bool last = data.grad_format == MemoryFormat::channels_last;
   const int64_t lanes = kernels<T>().gemm.lanes, channels = c.out_channels * c.groups, line = 64 / sizeof(T);
@@ -146,7 +112,7 @@ void pack_panels(const Correlation& c, const WeightGradientData<T>& data, const 
 }
 
 template <class T>
-void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Partition& part,
+void by_taps(const Correlation& c, const WeightGradientData<T>& data, const WeightPartition& part,
              const Job<T>& job) {
   const auto& gemm = kernels<T>().gemm;
   const int64_t channels = c.in_channels * c.groups, block = part.strip * part.columns * part.panel;
@@ -155,7 +121,7 @@ void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Part
   const Strides x = last ? Strides{1, c.w.in * channels, channels} : Strides{c.h.in * c.w.in, c.w.in, 1};
   const T* from = data.x + job.g * c.in_channels * x.channel;
   const memory::Buffer packed(size_t((job.last - job.first) * block) * sizeof(T));
-  const memory::Buffer copy(narrow && last ? size_t(kCopiedRows * kPixels) * sizeof(T) : 0);
+  const memory::Buffer copy(narrow && last ? size_t(kCopiedRows * part.strip * part.columns) * sizeof(T) : 0);
   std::vector<Run<T>> runs;
   const int64_t d0 = part_begin(c.depth(), part.splits, job.split);
   const int64_t d1 = part_begin(c.depth(), part.splits, job.split + 1);
@@ -201,8 +167,8 @@ void by_taps(const Correlation& c, const WeightGradientData<T>& data, const Part
 
 // x is planes here.
 template <class T>
-void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Partition& part, const Job<T>& job,
-              int64_t j) {
+void by_lines(const Correlation& c, const WeightGradientData<T>& data, const WeightPartition& part,
+              const Job<T>& job, int64_t j) {
   const auto& gemm = kernels<T>().gemm;
   const auto& pack = kernels<T>().pack;
   const LineCopy lines(c, gemm.lanes);
@@ -252,7 +218,7 @@ void run(const Correlation& c, const WeightGradientData<T>& given) {
   const bool lines = copies_lines(c);
   const int64_t panel = gemm.lanes * gemm.vectors, own = kOwnBytes / (c.depth() * panel * int64_t(sizeof(T)));
   const int64_t bundle = gemm.bundle > 1 ? std::clamp<int64_t>(own, gemm.bundle, kMostPanels) : 1;
-  const Partition part = partition(c, panel, bundle, lines);
+  const WeightPartition part = partition(c, panel, bundle, lines);
   const bool convert = lines && given.x_format == MemoryFormat::channels_last;
   const int64_t channels = c.in_channels * c.groups, in_plane = c.h.in * c.w.in;
   const memory::Buffer planes(convert ? size_t(c.batch * channels * in_plane) * sizeof(T) : 0);

@@ -106,8 +106,8 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
     sums.begin(args.row_bias && !args.accumulate ? args.row_bias + m : nullptr);
   Vec<T> total[MR][NV];
   bool folded = false;
-  int64_t part =
-      0;   // of the block, wherever runs begin: a row that leaves taps out has the bits of one that reads zeros
+  // Parts of the block, wherever runs begin: a row that leaves taps out has the bits of one that reads zeros.
+  int64_t part = 0;
   for (int64_t r = 0; r < args.run_count; ++r) {
     const Run<T>& run = args.runs[r];
     const T* b = args.b + run.first * (NV * lanes);
