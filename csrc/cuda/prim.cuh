@@ -36,6 +36,13 @@ __device__ __forceinline__ T* dynamic_shared() {
   return reinterpret_cast<T*>(fastconv_dynamic_shared);
 }
 
+// 16 bytes in one instruction, to a multiple of them in global memory.
+__device__ __forceinline__ void store_words(void* to, const uint32_t (&words)[4]) {
+  asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(words[0]), "r"(words[1]),
+               "r"(words[2]), "r"(words[3])
+               : "memory");
+}
+
 // ---- Conversions: to nearest, ties to even; tf32: ties away from zero, the only mode that it has. ----
 
 __device__ __forceinline__ float half_to_float(uint16_t bits) {

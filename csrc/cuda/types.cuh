@@ -1,6 +1,8 @@
 // The 16-bit floating types, what sums of each type are kept in, and vectors of 16 bytes.
 #pragma once
 
+#include <cstring>
+
 #include "prim.cuh"
 
 namespace fastconv::cuda {
@@ -53,14 +55,20 @@ struct alignas(sizeof(T) * N) Vector {
 template <class T>
 constexpr int kLanes16 = int(16 / sizeof(T));   // elements of a 16-byte access
 
-// `from` and `to` are multiples of the vector's size.
+// `from` and `to` are multiples of the vector's size; 16 bytes of a 16-bit type go to global memory.
 template <int N, class T>
 __device__ __forceinline__ Vector<T, N> load_vector(const T* from) {
   return *reinterpret_cast<const Vector<T, N>*>(from);
 }
 template <int N, class T>
 __device__ __forceinline__ void store_vector(T* to, const Vector<T, N>& values) {
-  *reinterpret_cast<Vector<T, N>*>(to) = values;
+  if constexpr (sizeof(values) == 16 && sizeof(T) < 4) {   // which the compiler splits, element by element
+    uint32_t words[4];
+    memcpy(words, &values, sizeof words);
+    store_words(to, words);
+  } else {
+    *reinterpret_cast<Vector<T, N>*>(to) = values;
+  }
 }
 
 __host__ __device__ __forceinline__ bool is_aligned(const void* pointer, int bytes) {
