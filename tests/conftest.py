@@ -76,6 +76,8 @@ ON_CUDA: tuple[str, ...] = (
     "test_pool::test_backward_takes_gradient_and_indices_that_lie_differently",
     "test_pool::test_gradient_by_finite_differences",
     "test_pool_nd::test_one_dimension",
+    "test_pool_nd::test_three_dimensions",
+    "test_pool_nd::test_windows_that_cover_the_input",
     "test_pool_nd::test_even_windows_that_cover_the_input",
     "test_loss::test_loss_and_gradient",
     "test_loss::test_any_layout",

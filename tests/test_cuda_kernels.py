@@ -211,62 +211,6 @@ def test_cross_entropy(target_dtype, rows, classes, dtype, order):
     assert np.isnan(dx.astype(np.float64)).all(1).tolist() == [i in (1, 2) for i in range(rows)]
 
 
-WINDOWS = [
-    (2, None, 0, 1, False),
-    (3, 2, 1, 1, False),
-    (3, 1, 1, 1, True),
-    ((3, 2), 1, 1, 2, False),
-]
-
-
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("window", WINDOWS)
-def test_max_pool(window, dtype, order):
-    """Vectors of channels and single ones, several maps a block; exact integers."""
-    emulated.library().emulator_set_order(ORDERS[order], 7)
-    kind = dtype_of(dtype)
-    for shape in ((3, 5, 9, 8), (2, 16, 9, 8), (1, 1, 70, 61)):
-        x = np.random.default_rng(1).integers(-9, 10, shape).astype(kind)
-        expected, places = reference.max_pool2d(x.astype(np.float64), *window)
-        grad = np.random.default_rng(2).integers(-3, 4, expected.shape).astype(kind)
-        dx = reference.max_pool2d_backward(grad.astype(np.float64), places, shape)
-        for last in (False, True):
-            turn = lambda a: cupy.asarray(a.transpose(0, 2, 3, 1).copy()).transpose(0, 3, 1, 2)  # noqa: E731
-            send = turn if last else cupy.asarray
-            y, indices = ops.max_pool2d(send(x), *window)
-            assert np.array_equal(y.get().astype(np.float64), expected)
-            assert np.array_equal(indices.get(), places)
-            for known in ((), window):
-                got = ops.max_pool2d_backward(send(grad), indices, shape, *known)
-                assert np.array_equal(got.get().astype(np.float64), dx)
-
-
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_average_pool(dtype, order):
-    """Windows of one size, over the edge and not, and windows that cover the input."""
-    emulated.library().emulator_set_order(ORDERS[order], 7)
-    kind, unit = dtype_of(dtype), unit_of(dtype)
-    calls = [("avg_pool2d", (2, 5, 9, 8), (3, 2, 1, True, False))]
-    calls += [("avg_pool3d", (2, 3, 4, 5, 6), (2, 1, 1, False, True, 5))]
-    calls += [("adaptive_avg_pool2d", (2, 5, 9, 8), (size,)) for size in (1, (4, 11))]
-    for name, shape, window in calls:
-        x = normal(shape, 1, "float64").astype(kind)
-        expected = getattr(reference, name)(x.astype(np.float64), *window)
-        grad = normal(expected.shape, 2, "float64").astype(kind)
-        known = window if name.startswith("avg") else ()
-        back = f"{name}_backward"
-        slopes = getattr(reference, back)(grad.astype(np.float64), shape, *known)
-        axes = (0, *range(2, len(shape)), 1)
-        turned = lambda a: cupy.asarray(a.transpose(axes).copy()).transpose(np.argsort(axes))  # noqa: B023, E731
-        for send in (cupy.asarray, turned):
-            got = getattr(ops, name)(send(x), *window)
-            assert got.dtype == kind and near(got.get(), expected, unit), (name, window)
-            dx = getattr(ops, back)(send(grad), shape, *known)
-            assert near(dx.get(), slopes, 2 * unit), (name, window)
-
-
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("training", [True, False])

@@ -57,19 +57,23 @@ def test_three_dimensions(backend, descriptor, pass_name, dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", COVERED, ids=str)
-def test_windows_that_cover_the_input(cpu, case, dtype):
+def test_windows_that_cover_the_input(backend, case, dtype):
     shape, size = case
     name = f"adaptive_max_pool{len(shape) - 2}d"
     x = exact_integers(shape, 1, dtype)
     if x.size:
         x[0, 0, 1], x[0, -1] = np.nan, -np.inf
     expected = getattr(reference, name)(x, size)
+    grad = exact_integers(expected[0].shape, 2, dtype)
+    slopes = getattr(reference, f"{name}_backward")(grad, expected[1], shape)
     for layout in LAYOUTS:
-        y, indices = getattr(cpu.ops, name)(lay_out(x, layout), size)
+        y, indices = getattr(backend.ops, name)(lay_out(x, layout), size)
         assert_exact(y, expected[0], np.dtype(dtype), layout)
         assert_exact(indices, expected[1], np.int64, layout)
-        alone = getattr(cpu.ops, name)(lay_out(x, layout), size, return_indices=False)
+        alone = getattr(backend.ops, name)(lay_out(x, layout), size, return_indices=False)
         np.testing.assert_array_equal(alone, y)
+        dx = getattr(backend.ops, f"{name}_backward")(lay_out(grad, layout), indices, shape)
+        assert_exact(dx, slopes, np.dtype(dtype), layout)
 
 
 @pytest.mark.parametrize("size", [1, 3, 6])
@@ -168,6 +172,16 @@ def test_layers():
                 np.ones((1, 1, 2), np.float32), np.array([[[0, 8]]]), (1, 1, 8)
             ),
             "max_pool1d_backward: index 8 at (0, 0, 1) is outside the input plane (8,)",
+        ),
+        (
+            lambda x: ops.adaptive_max_pool2d_backward(
+                x, np.zeros(x.shape, np.int64), (2, 4, 16, 16)
+            ),
+            "adaptive_max_pool2d_backward: grad has shape (2, 3, 8, 8), expected (2, 4, 8, 8)",
+        ),
+        (
+            lambda x: ops.adaptive_max_pool1d_backward(x, np.zeros(x.shape, np.int64), (2, 3, 8)),
+            "adaptive_max_pool1d_backward: grad has shape (2, 3, 8, 8), expected 3 dimensions",
         ),
     ],
 )

@@ -196,4 +196,11 @@ PoolProblem parse_adaptive(const char* op, const Shape& input, int spatial, cons
   return make_adaptive_pool_problem(op, input, parse_sizes({op, "output_size"}, sizes, spatial));
 }
 
+PoolProblem adaptive_problem_of(const char* op, const Shape& input, const Shape& grad, int spatial) {
+  if (int(grad.size()) != spatial + 2)
+    throw py::value_error(std::string(op) + ": grad has shape " + to_string(grad) + ", expected " +
+                          std::to_string(spatial + 2) + " dimensions");
+  return make_adaptive_pool_problem(op, input, Shape(grad.begin() + 2, grad.end()));
+}
+
 }   // namespace fastconv::bindings

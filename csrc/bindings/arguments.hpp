@@ -33,5 +33,7 @@ PoolProblem parse_windows(const char* operation, const Shape& input, int spatial
 // As many windows as output_size says, an integer or one for each dimension; None keeps the input's extent.
 PoolProblem parse_adaptive(const char* operation, const Shape& input, int spatial,
                            const py::object& output_size);
+// The adaptive windows whose results have the shape of `grad`.
+PoolProblem adaptive_problem_of(const char* operation, const Shape& input, const Shape& grad, int spatial);
 
 }   // namespace fastconv::bindings

@@ -74,11 +74,8 @@ py::array adaptive_avg_pool_backward(int spatial, const py::object& grad, const 
   const std::string name = name_of("adaptive_avg_pool", spatial, "_backward");
   const char* op = name.c_str();
   const Array g = read_floats({op, "grad"}, grad, parse_format({op, "memory_format"}, memory_format));
-  const Shape input = parse_shape({op, "input_shape"}, input_shape), &output = g.view.shape;
-  if (int(output.size()) != spatial + 2)
-    throw py::value_error(name + ": grad has shape " + to_string(output) + ", expected " +
-                          std::to_string(spatial + 2) + " dimensions");
-  const PoolProblem p = make_adaptive_pool_problem(op, input, Shape(output.begin() + 2, output.end()));
+  const PoolProblem p =
+      adaptive_problem_of(op, parse_shape({op, "input_shape"}, input_shape), g.view.shape, spatial);
   return backward(op, p, {false, 0}, g);
 }
 

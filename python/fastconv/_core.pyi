@@ -19,6 +19,7 @@ __all__: list[str] = [
     "adaptive_avg_pool",
     "adaptive_avg_pool_backward",
     "adaptive_max_pool",
+    "adaptive_max_pool_backward",
     "avg_pool",
     "avg_pool_backward",
     "batch_norm",
@@ -305,6 +306,12 @@ def adaptive_max_pool(
     output_size: typing.Any,
     return_indices: bool,
 ) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
+def adaptive_max_pool_backward(
+    spatial: typing.SupportsInt | typing.SupportsIndex,
+    grad: typing.Any,
+    indices: typing.Any,
+    input_shape: typing.Any,
+) -> numpy.ndarray: ...
 def avg_pool(
     spatial: typing.SupportsInt | typing.SupportsIndex,
     x: typing.Any,

@@ -25,18 +25,18 @@ def _maximum(
     backward_of: Callable[..., Any],
     window: tuple[Any, ...],
     return_indices: bool,
-    known: bool = True,
+    again: bool = True,
 ) -> Any:
-    """``forward`` of the window's arguments; ``known``: ``backward_of`` takes them again."""
+    """``forward`` of the window's arguments; ``again``: ``backward_of`` takes them too."""
     x = array_of(name, "input", input)
     recorded = recording(input) is not None
     if not (recorded or return_indices):
         return Tensor(forward(x, *window, return_indices=False))
     y, indices = forward(x, *window, return_indices=True)
-    places, shape, again = Tensor(indices), x.shape, window if known else ()
+    places, shape, known = Tensor(indices), x.shape, window if again else ()
 
     def backward(grad: Any) -> Any:
-        return (backward_of(grad, indices, shape, *again),)
+        return (backward_of(grad, indices, shape, *known),)
 
     kept = [("indices", places)]
     out = record(name, y, (input,), backward, kept) if recorded else Tensor(y)
@@ -94,7 +94,7 @@ def max_pool3d(
 
 def adaptive_max_pool1d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """:func:`adaptive_max_pool2d` for input (N, C, L)."""
-    backward, window = ops.max_pool1d_backward, (output_size,)
+    backward, window = ops.adaptive_max_pool1d_backward, (output_size,)
     return _maximum(
         "adaptive_max_pool1d",
         input,
@@ -112,7 +112,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
     output_size: an integer or a pair; None keeps the input's extent. Gradients and indices are
     those of :func:`max_pool2d`.
     """
-    backward, window = ops.max_pool2d_backward, (output_size,)
+    backward, window = ops.adaptive_max_pool2d_backward, (output_size,)
     return _maximum(
         "adaptive_max_pool2d",
         input,
@@ -126,7 +126,7 @@ def adaptive_max_pool2d(input: Tensor, output_size: Any, return_indices: bool = 
 
 def adaptive_max_pool3d(input: Tensor, output_size: Any, return_indices: bool = False) -> Any:
     """:func:`adaptive_max_pool2d` for input (N, C, D, H, W)."""
-    backward, window = ops.max_pool3d_backward, (output_size,)
+    backward, window = ops.adaptive_max_pool3d_backward, (output_size,)
     return _maximum(
         "adaptive_max_pool3d",
         input,

@@ -34,8 +34,11 @@ from fastconv.ops.adaptive_pool import (
     adaptive_avg_pool3d,
     adaptive_avg_pool3d_backward,
     adaptive_max_pool1d,
+    adaptive_max_pool1d_backward,
     adaptive_max_pool2d,
+    adaptive_max_pool2d_backward,
     adaptive_max_pool3d,
+    adaptive_max_pool3d_backward,
 )
 from fastconv.ops.average_pool import (
     avg_pool1d,
@@ -142,8 +145,11 @@ __all__ = [
     "adaptive_avg_pool3d",
     "adaptive_avg_pool3d_backward",
     "adaptive_max_pool1d",
+    "adaptive_max_pool1d_backward",
     "adaptive_max_pool2d",
+    "adaptive_max_pool2d_backward",
     "adaptive_max_pool3d",
+    "adaptive_max_pool3d_backward",
     "avg_pool1d",
     "avg_pool1d_backward",
     "avg_pool2d",

@@ -95,9 +95,7 @@ def adaptive_max_pool2d(
 ) -> tuple[Array, Array] | Array:
     """Largest value of windows that cover x, and where it was.
 
-    The windows are ``adaptive_avg_pool2d``'s, the winners ``max_pool2d``'s; ``max_pool2d_backward``
-    without a ``kernel_size`` takes the indices. On a CUDA device each extent must be a multiple of
-    ``output_size``: there is no kernel for uneven windows yet, nor for three dimensions.
+    The windows are ``adaptive_avg_pool2d``'s, the winners ``max_pool2d``'s.
 
     Args:
         x: (N, C, H, W), float32 or float64; N may be 0.
@@ -145,3 +143,36 @@ def adaptive_max_pool3d(
     """``adaptive_max_pool2d`` of x (N, C, D, H, W)."""
     y, indices = _core.adaptive_max_pool(3, x, output_size, return_indices)
     return y if indices is None else (y, indices)
+
+
+def adaptive_max_pool2d_backward(
+    grad: ArrayLike, indices: ArrayLike, input_shape: Sequence[int]
+) -> Array:
+    """Gradient of ``adaptive_max_pool2d``: every value of ``grad`` is added where its maximum was.
+
+    Args:
+        grad: gradient at the output, (N, C, H', W'), float32 or float64.
+        indices: int64, the shape of ``grad``, as ``adaptive_max_pool2d`` returned them.
+        input_shape: (N, C, H, W) of the input.
+
+    Returns:
+        (N, C, H, W); it lies as ``grad`` does.
+
+    Raises:
+        ValueError, TypeError: as ``max_pool2d_backward``.
+    """
+    return _core.adaptive_max_pool_backward(2, grad, indices, input_shape)
+
+
+def adaptive_max_pool1d_backward(
+    grad: ArrayLike, indices: ArrayLike, input_shape: Sequence[int]
+) -> Array:
+    """``adaptive_max_pool2d_backward`` of x (N, C, W)."""
+    return _core.adaptive_max_pool_backward(1, grad, indices, input_shape)
+
+
+def adaptive_max_pool3d_backward(
+    grad: ArrayLike, indices: ArrayLike, input_shape: Sequence[int]
+) -> Array:
+    """``adaptive_max_pool2d_backward`` of x (N, C, D, H, W)."""
+    return _core.adaptive_max_pool_backward(3, grad, indices, input_shape)

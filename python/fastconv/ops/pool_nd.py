@@ -96,10 +96,7 @@ def max_pool3d(
     *,
     return_indices: bool = True,
 ) -> tuple[Array, Array] | Array:
-    """``max_pool2d`` of x (N, C, D, H, W); indices are flat positions in D*H*W.
-
-    There is no CUDA kernel yet.
-    """
+    """``max_pool2d`` of x (N, C, D, H, W); indices are flat positions in D*H*W."""
     y, indices = _core.max_pool(
         3, x, kernel_size, stride, padding, dilation, ceil_mode, return_indices
     )

@@ -107,8 +107,11 @@ from fastconv.reference.optimizer import (
 )
 from fastconv.reference.pool import (
     adaptive_max_pool1d,
+    adaptive_max_pool1d_backward,
     adaptive_max_pool2d,
+    adaptive_max_pool2d_backward,
     adaptive_max_pool3d,
+    adaptive_max_pool3d_backward,
     conv2d_max_pool2d,
     max_pool1d,
     max_pool1d_backward,
@@ -130,8 +133,11 @@ __all__ = [
     "adaptive_avg_pool3d",
     "adaptive_avg_pool3d_backward",
     "adaptive_max_pool1d",
+    "adaptive_max_pool1d_backward",
     "adaptive_max_pool2d",
+    "adaptive_max_pool2d_backward",
     "adaptive_max_pool3d",
+    "adaptive_max_pool3d_backward",
     "avg_pool1d",
     "avg_pool1d_backward",
     "avg_pool2d",

@@ -123,7 +123,13 @@ def adaptive_max_pool2d(
     return (y, indices) if return_indices else y
 
 
+def adaptive_max_pool2d_backward(grad: Array, indices: Array, input_shape: Sequence[int]) -> Array:
+    """As ``max_pool2d_backward``."""
+    return max_pool2d_backward(grad, indices, input_shape)
+
+
 # Written for any number of spatial dimensions.
 max_pool1d = max_pool3d = max_pool2d
 max_pool1d_backward = max_pool3d_backward = max_pool2d_backward
 adaptive_max_pool1d = adaptive_max_pool3d = adaptive_max_pool2d
+adaptive_max_pool1d_backward = adaptive_max_pool3d_backward = adaptive_max_pool2d_backward
