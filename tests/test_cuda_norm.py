@@ -213,3 +213,17 @@ def test_local_response_norm(name, dtype, order):
             assert near(got.get(), y, 2 * unit, 0.125), (shape, layout)
             got = ops.local_response_norm_backward(there[1], there[0], **given)
             assert near(got.get(), dx, 4 * unit), (shape, layout)
+
+
+@pytest.mark.parametrize("name, settings", [("group_norm", 2), ("layer_norm", (5,))])
+def test_errors_name_the_operation(name, settings):
+    """Memory of the host makes any launch fail."""
+    x, statistics = np.ones((3, 4, 5), np.float32), np.ones((3, 2), np.float32)
+    if name == "layer_norm":
+        statistics = np.ones((3, 4), np.float32)
+    wrong = cupy.ndarray(x)
+    with pytest.raises(RuntimeError, match=f"^{name}: CUDA error"):
+        getattr(ops, name)(wrong, settings)
+    kept = cupy.asarray(statistics)
+    with pytest.raises(RuntimeError, match=f"^{name}_backward: CUDA error"):
+        getattr(ops, f"{name}_backward")(cupy.asarray(x), wrong, settings, None, kept, kept)

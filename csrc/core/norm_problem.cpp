@@ -47,7 +47,7 @@ GroupNormProblem make_group_norm_problem(const char* operation, const Shape& inp
   if (p.channels % groups != 0)
     throw std::invalid_argument(prefix + "num_groups=" + std::to_string(groups) + " does not divide the " +
                                 std::to_string(p.channels) + " channels of input " + to_string(input));
-  return {p.batch, p.channels, groups, p.plane()};
+  return {p.batch, p.channels, groups, p.plane(), false};
 }
 
 GroupNormProblem make_layer_norm_problem(const char* operation, const Shape& input, const Shape& normalized) {
@@ -57,7 +57,7 @@ GroupNormProblem make_layer_norm_problem(const char* operation, const Shape& inp
       !std::equal(normalized.begin(), normalized.end(), input.end() - count))
     throw std::invalid_argument(std::string(operation) + ": normalized_shape " + to_string(normalized) +
                                 " is not the end of the input's shape " + to_string(input));
-  GroupNormProblem p{1, 1, 1, 1};
+  GroupNormProblem p{1, 1, 1, 1, true};
   for (size_t i = 0; i < input.size(); ++i) (i < input.size() - count ? p.batch : p.channels) *= input[i];
   return p;
 }

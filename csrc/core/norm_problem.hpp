@@ -25,6 +25,7 @@ void check_trainable(const char* operation, const NormProblem& problem);
 // normalisation is one group of channels that are its elements, and planes of 1.
 struct GroupNormProblem {
   int64_t batch = 0, channels = 0, groups = 1, plane = 1;
+  bool layer = false;   // for errors
 
   int64_t elements_of_group() const { return channels / groups * plane; }
 };

@@ -109,7 +109,7 @@ class Call {
 
 void group_norm(const GroupNormProblem& p, double eps, const View& x, const View* weight, const View* bias,
                 const View& y, const View& mean, const View& invstd) {
-  const char* operation = "group_norm";
+  const char* operation = p.layer ? "layer_norm" : "group_norm";
   if (mean.elements() == 0) return;
   const DeviceGuard guard(x.device, operation);
   with_float_type(x.dtype, [&](auto zero) {
@@ -119,7 +119,7 @@ void group_norm(const GroupNormProblem& p, double eps, const View& x, const View
 
 void group_norm_backward(const GroupNormProblem& p, const View& grad, const View& x, const View* weight,
                          const View& mean, const View& invstd, const View* dx, const View* dw, const View* db) {
-  const char* operation = "group_norm_backward";
+  const char* operation = p.layer ? "layer_norm_backward" : "group_norm_backward";
   const DeviceGuard guard(x.device, operation);
   with_float_type(x.dtype, [&](auto zero) {
     using T = decltype(zero);
