@@ -64,14 +64,19 @@ def run(args: argparse.Namespace) -> int:
 
 def _descriptors(args: argparse.Namespace) -> list[str]:
     """What was named, each checked."""
-    from fastconv.bench import cases, networks
+    from fastconv.bench import cases, moving, networks
     from fastconv.testing import DESCRIPTOR_SETS
 
     if args.vs and importlib.util.find_spec("torch") is None:
         raise ModuleNotFoundError("--vs torch needs PyTorch: pip install torch==2.13.0")
     names = args.set or ([] if args.descriptor else ["lenet"])
     descriptors = list(args.descriptor)
-    sets = {**DESCRIPTOR_SETS, **cases.AVERAGE_SETS, **networks.NETWORK_SETS}
+    sets = {
+        **DESCRIPTOR_SETS,
+        **cases.AVERAGE_SETS,
+        **moving.MOVING_SETS,
+        **networks.NETWORK_SETS,
+    }
     for name in names:
         if name not in sets:
             raise ValueError(f"no set is named {name!r}; there are {', '.join(sets)}")

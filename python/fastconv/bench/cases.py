@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastconv import _core, ops
+from fastconv.bench import moving
 from fastconv.testing import arrays_of, lay_out, normal, parse_descriptor, passes
 
 Array = np.ndarray
@@ -27,13 +28,33 @@ AVERAGE_SETS = {
 }
 
 
+MOVING = (*moving.ACTIVATIONS, *moving.NORMS)
+
+
 def problem_of(descriptor: str) -> Any:
     """The problem that a row's descriptor stands for. Raises ValueError where it is malformed."""
-    if not descriptor.startswith("avg:"):
+    kind = prefix(descriptor)
+    if kind in MOVING:
+        return _moved(descriptor, kind)
+    if kind != "avg":
         return parse_descriptor(descriptor)
     problem: Any = parse_descriptor("pool:" + descriptor[4:])
     if any(step != 1 for step in problem.dilation):
         raise ValueError(f"{descriptor}: average pooling has no dilation, got {problem.dilation}")
+    return problem
+
+
+def prefix(descriptor: str) -> str:
+    return descriptor.partition(":")[0]
+
+
+def _moved(descriptor: str, kind: str) -> Any:
+    problem: Any = parse_descriptor("norm" + descriptor[len(kind) :])
+    shape = problem.input_shape
+    if kind == "group" and shape[1] % moving.GROUPS:
+        raise ValueError(f"{descriptor}: {moving.GROUPS} groups do not divide {shape[1]} channels")
+    if kind == "layer" and len(shape) > 2:
+        raise ValueError(f"{descriptor}: a layer norm's array has rows of channels, got {shape}")
     return problem
 
 
@@ -51,19 +72,28 @@ class Case(NamedTuple):
 
     @property
     def kind(self) -> str:
-        if self.descriptor.startswith("avg:"):
+        name = prefix(self.descriptor)
+        if name in MOVING:
+            return name
+        if name == "avg":
             return "average"
         kinds = {_core.ConvProblem: "conv", _core.PoolProblem: "pool", _core.NormProblem: "norm"}
         return kinds.get(type(self.problem), "linear")
 
     @property
     def work(self) -> tuple[float, float]:
-        """Operations, and bytes of all inputs and results, or of the fewest passes over them: a
-        normalisation reads its inputs once for the sums and again for the elements."""
+        """Operations, and bytes of all inputs and results, or of the fewest passes over them.
+
+        A batch norm reads its inputs once for the sums and again for the elements: 3 arrays forward
+        and 5 backward (above 100 % where a channel of all images stays in a core's cache). Groups
+        of one example, responses and activations need one pass: 2 arrays forward, 3 backward.
+        """
         problem = self.problem
         bytes = problem.bytes(np.dtype(self.dtype).itemsize)
         if self.kind == "norm":
             return 0, bytes * (3 if self.pass_name == "forward" else 5) / 2
+        if self.kind in MOVING:
+            return 0, bytes * (2 if self.pass_name == "forward" else 3) / 2
         return problem.flops if self.kind not in ("pool", "average") else 0, bytes
 
 
@@ -73,7 +103,7 @@ def cases(
     """Every pass that a problem has in every layout that it can have."""
     for descriptor in descriptors:
         problem = problem_of(descriptor)
-        images = len(problem.input_shape) > 2
+        images = len(problem.input_shape) > 2 and prefix(descriptor) not in moving.ACTIVATIONS
         rows = layouts if images else ["rows"]
         for pass_name in passes(str(problem)):
             if pass_name in pass_names:
@@ -125,6 +155,8 @@ def our_call(case: Case, arrays: tuple[Array, ...]) -> Callable[[], object]:
             "forward": lambda: ops.batch_norm(x, None, None, weight, bias, True),
             "backward_input": lambda: ops.batch_norm_backward(grad, x, *kept, True),
         }[case.pass_name]
+    if case.kind in MOVING:
+        return moving.our_call(case.kind, case.pass_name, *arrays)
     if case.kind == "average":
         given = (p.kernel, p.stride, p.padding, p.ceil_mode)
         average, average_back = _both(f"avg_pool{len(p.kernel)}d")

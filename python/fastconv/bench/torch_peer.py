@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.bench.cases import Case
+from fastconv.bench import moving
+from fastconv.bench.cases import MOVING, Case
 
 Array = np.ndarray
 
@@ -42,6 +43,8 @@ def peer_call(case: Case, arrays: tuple[Array, ...]) -> Callable[[], object] | N
             made = made.contiguous(memory_format=formats[made.ndim])
         return made
 
+    if case.kind in MOVING:
+        return moving.peer_call(case.kind, case.pass_name, *(tensor(array) for array in arrays))
     calls: dict[str, Callable[..., Any]] = {
         "conv": _conv,
         "linear": _linear,
