@@ -115,6 +115,19 @@ void pool_turned(int64_t planes, const T* x, int64_t from, T* y, int64_t to, con
   });
 }
 
+// Whether a result goes past the caches: it and the input exceed them.
+template <class T>
+bool streams(const PoolProblem& p) {
+  return p.bytes(int64_t(sizeof(T))) > kCachedBytes;
+}
+
+// At least `least` of the `rows`, and so many more that those which two chunks read are few, where chunks are
+// many.
+int64_t rows_of_chunk(const Dimension& along, int64_t rows, int64_t least) {
+  if (along.adaptive || along.kernel <= along.stride) return least;
+  return std::max(least, std::min(rows / (2 * kFineChunks), 16 * along.kernel));
+}
+
 template <class T>
 void run(const PoolProblem& p, const AverageParameters& parameters, const View& x, const View& y) {
   if (y.elements() == 0) return;
@@ -126,7 +139,7 @@ void run(const PoolProblem& p, const AverageParameters& parameters, const View& 
   const Tables<T> tables(d, parameters, !last && !turned, false);
   const MeanWindows<T>& w = tables.windows;
   const int64_t lines = w.output[0] * w.output[1], row = w.output[2];
-  const bool stream = y.elements() * int64_t(sizeof(T)) > kCachedBytes;
+  const bool stream = streams<T>(p);
   const T* from = x.as<const T>();
   T* to = y.as<T>();
   if (!last && d.global())
@@ -147,7 +160,7 @@ void run(const PoolProblem& p, const AverageParameters& parameters, const View& 
       rows >= kChunks ? p.channels
                       : std::min(p.channels, round_up(div_up(rows * p.channels, kChunks) + 1, kChannelBlock));
   const int64_t blocks = div_up(p.channels, block);
-  const int64_t grain = std::max<int64_t>(1, kGrain / work / block);
+  const int64_t grain = rows_of_chunk(d.each[1], rows, std::max<int64_t>(1, kGrain / work / block));
   parallel_for(div_up(rows, grain) * blocks, [&](int64_t i) {
     const int64_t begin = i / blocks * grain, end = std::min(begin + grain, rows), c = i % blocks * block;
     table.rows_channels_last(w, p.channels, std::min(block, p.channels - c), from + c,
@@ -166,7 +179,7 @@ void run_backward(const PoolProblem& p, const AverageParameters& parameters, con
   const Tables<T> tables(d, parameters, !last && !turned, true);
   const MeanWindows<T>& w = tables.windows;
   const int64_t lines = w.input[0] * w.input[1], row = w.input[2];
-  const bool stream = dx.elements() * int64_t(sizeof(T)) > kCachedBytes;
+  const bool stream = streams<T>(p);
   const T* from = grad.as<const T>();
   T* to = dx.as<T>();
   if (!last && d.global())
@@ -183,7 +196,9 @@ void run_backward(const PoolProblem& p, const AverageParameters& parameters, con
       table.rows_backward(w, from, to + begin * row, begin, end, stream);
     });
   const int64_t wide = row * p.channels;
-  parallel_ranges(p.batch * lines, std::max<int64_t>(1, kGrain / wide), [&](int64_t begin, int64_t end) {
+  const int64_t rows = p.batch * lines;
+  const int64_t grain = rows_of_chunk(d.each[1], rows, std::max<int64_t>(1, kGrain / wide));
+  parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
     table.rows_channels_last_backward(w, p.channels, from, to + begin * wide, begin, end, stream);
   });
 }

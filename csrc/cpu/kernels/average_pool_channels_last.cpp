@@ -6,17 +6,25 @@ namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
 
 // Cells of a row that are summed up from zero, channels that a result takes at a time, and cells of a window
-// that are too many to be read anew for every few vectors of channels; cells that are fetched ahead.
-constexpr int64_t kSummedCells = 128, kPiece = 1024, kManyCells = 16, kAhead = 8;
+// that are too many to be read anew for every few vectors of channels. Then cells are fetched ahead, and those
+// of many bytes are read together: in narrower ones so many places at once are slower from memory (0.6).
+constexpr int64_t kSummedCells = 128, kPiece = 1024, kManyCells = 16, kAhead = 8, kTogether = 4,
+                  kWideCell = 1024;
+constexpr int kMostVectors = kVectorBytes == 64 ? 4 : 8;   // 256 bytes of channels
 
 template <int kVectors>
 struct Vectors {};
+template <bool kValue>
+struct Even {
+  static constexpr bool value = kValue;
+};
 // Calls block(c, lanes of the last vector, vectors) over `count` channels.
 template <class T, class Block>
 FASTCONV_INLINE void for_vectors(int64_t count, Block block) {
   constexpr int n = kLanes<T>;
   int64_t c = 0;
-  for (; c + 4 * n <= count; c += 4 * n) block(c, n, Vectors<4>{});
+  for (; c + kMostVectors * n <= count; c += kMostVectors * n) block(c, n, Vectors<kMostVectors>{});
+  for (; c + 2 * n <= count; c += 2 * n) block(c, n, Vectors<2>{});
   for (; c + n <= count; c += n) block(c, n, Vectors<1>{});
   if (c < count) block(c, int(count - c), Vectors<1>{});
 }
@@ -33,18 +41,39 @@ FASTCONV_INLINE void mean_block(const MeanWindows<T>& w, const T* image, int64_t
     for (int64_t j = at[1].begin; j < at[1].end; ++j, row += w.input[2] * channels) {
       const T* cell = row;
       for (int64_t k = 0; k < cells; ++k, cell += channels)
-#pragma GCC unroll 4
-        for (int u = 0; u < kVectors; ++u) {
-          if (u * int64_t(sizeof(Vec<T>)) % 64 == 0) __builtin_prefetch(cell + u * n + kAhead * channels);
+#pragma GCC unroll 8
+        for (int u = 0; u < kVectors; ++u)
           sum[u] += lanes == n ? load(cell + u * n) : load_partial(cell + u * n, lanes);
-        }
     }
   }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
   for (int u = 0; u < kVectors; ++u) {
     const Vec<T> mean = sum[u] / divisor;
     lanes == n ? store(y + u * n, mean) : store_partial(y + u * n, mean, lanes);
   }
+}
+
+// Adds kCells cells to `count` sums.
+template <int kCells, class T>
+FASTCONV_INLINE void add_cells(const T* cell, int64_t channels, int64_t count, T* sum) {
+  constexpr int n = kLanes<T>;
+  const auto of = [&](int64_t c, int lanes) __attribute__((always_inline)) {
+    Vec<T> each[kCells];
+#pragma GCC unroll 4
+    for (int k = 0; k < kCells; ++k)
+      each[k] = lanes == n ? load(cell + k * channels + c) : load_partial(cell + k * channels + c, lanes);
+#pragma GCC unroll 4
+    for (int k = 2; k < kCells; ++k) each[k % 2] += each[k];
+    return kCells > 1 ? each[0] + each[kCells - 1 > 0] : each[0];
+  };
+  int64_t c = 0;
+  for (; c + n <= count; c += n) {
+    if (c * int64_t(sizeof(T)) % 64 == 0)   // blocks of channels lie apart
+#pragma GCC unroll 4
+      for (int k = 0; k < kCells; ++k) __builtin_prefetch(cell + (k + kAhead) * channels + c);
+    store(sum + c, load(sum + c) + of(c, n));
+  }
+  if (c < count) store(sum + c, load(sum + c) + of(c, int(count - c)));
 }
 
 // The same of `count` channels, up to kPiece, and windows of many cells: memory is read in order, and rows are
@@ -53,6 +82,7 @@ template <class T>
 void mean_of_many(const MeanWindows<T>& w, const T* image, int64_t channels, int64_t count, const Span (&at)[3],
                   T divisor, T* y) {
   constexpr int n = kLanes<T>;
+  const bool wide = count * int64_t(sizeof(T)) >= kWideCell;
   alignas(kVectorBytes) T sum[kPiece + n], total[kPiece + n];
   for (int64_t c = 0; c < count; c += n) store(total + c, zero<T>());
   for (int64_t i = at[0].begin; i < at[0].end; ++i)
@@ -60,14 +90,10 @@ void mean_of_many(const MeanWindows<T>& w, const T* image, int64_t channels, int
       const T* cell = image + ((i * w.input[1] + j) * w.input[2] + at[2].begin) * channels;
       for (int64_t left = at[2].end - at[2].begin; left > 0; left -= kSummedCells) {
         for (int64_t c = 0; c < count; c += n) store(sum + c, zero<T>());
-        for (int64_t k = left < kSummedCells ? left : kSummedCells; k > 0; --k, cell += channels) {
-          int64_t c = 0;
-          for (; c + n <= count; c += n) {
-            __builtin_prefetch(cell + c + kAhead * channels);   // blocks of channels lie apart
-            store(sum + c, load(sum + c) + load(cell + c));
-          }
-          if (c < count) store(sum + c, load(sum + c) + load_partial(cell + c, int(count - c)));
-        }
+        int64_t k = left < kSummedCells ? left : kSummedCells;
+        for (; wide && k >= kTogether; k -= kTogether, cell += kTogether * channels)
+          add_cells<kTogether>(cell, channels, count, sum);
+        for (; k > 0; --k, cell += channels) add_cells<1>(cell, channels, count, sum);
         for (int64_t c = 0; c < count; c += n) store(total + c, load(total + c) + load(sum + c));
       }
     }
@@ -88,46 +114,77 @@ struct Share {
   }
 };
 
-// kVectors vectors of channels of one cell's gradient.
-template <class T, int kVectors>
+// The divisor of all windows, 0 where they differ.
+template <class T>
+T common_divisor(const MeanWindows<T>& w) {
+  for (int i = 0; i < 3; ++i)
+    for (int64_t k = 1; k < w.output[i]; ++k)
+      if (w.counts[i][k] != w.counts[i][0]) return 0;
+  return w.counts[2][0] * (w.counts[0][0] * w.counts[1][0]);
+}
+
+// kVectors vectors of channels of one cell's gradient. kEven: all windows pass on the share `even`.
+template <bool kEven, class T, int kVectors>
 FASTCONV_INLINE void share_block(const MeanWindows<T>& w, const T* image, int64_t channels, const Span (&at)[3],
-                                 Share<T>& share, T* dx, int lanes, Vectors<kVectors>) {
+                                 T even, Share<T>& share, T* dx, int lanes, Vectors<kVectors>) {
   constexpr int n = kLanes<T>;
-  Vec<T> total[kVectors] = {};
-  for (int64_t k = at[2].begin; k < at[2].end; ++k) {
-    Vec<T> sum[kVectors] = {};
-    for (int64_t i = at[0].begin; i < at[0].end; ++i)
-      for (int64_t j = at[1].begin; j < at[1].end; ++j) {
-        const T part = share.of(w.counts[2][k] * (w.counts[0][i] * w.counts[1][j]));
-        const T* grad = image + ((i * w.output[1] + j) * w.output[2] + k) * channels;
-#pragma GCC unroll 4
-        for (int u = 0; u < kVectors; ++u)
-          sum[u] += (lanes == n ? load(grad + u * n) : load_partial(grad + u * n, lanes)) * part;
+  Vec<T> sum[kVectors] = {};
+  for (int64_t i = at[0].begin; i < at[0].end; ++i)
+    for (int64_t j = at[1].begin; j < at[1].end; ++j) {
+      const T* grad = image + ((i * w.output[1] + j) * w.output[2] + at[2].begin) * channels;
+      for (int64_t k = at[2].begin; k < at[2].end; ++k, grad += channels) {
+        const T part = kEven ? 1 : share.of(w.counts[2][k] * (w.counts[0][i] * w.counts[1][j]));
+#pragma GCC unroll 8
+        for (int u = 0; u < kVectors; ++u) {
+          const Vec<T> g = lanes == n ? load(grad + u * n) : load_partial(grad + u * n, lanes);
+          sum[u] += kEven ? g : g * part;
+        }
       }
-#pragma GCC unroll 4
-    for (int u = 0; u < kVectors; ++u) total[u] += sum[u];
+    }
+#pragma GCC unroll 8
+  for (int u = 0; u < kVectors; ++u) {
+    const Vec<T> total = kEven ? sum[u] * even : sum[u];
+    lanes == n ? store(dx + u * n, total) : store_partial(dx + u * n, total, lanes);
   }
-#pragma GCC unroll 4
-  for (int u = 0; u < kVectors; ++u)
-    lanes == n ? store(dx + u * n, total[u]) : store_partial(dx + u * n, total[u], lanes);
+}
+
+// Fetches `channels` of the cells of a box, which the box before it did not have, from some way ahead.
+template <class T>
+FASTCONV_INLINE void fetch(const T* image, const int64_t (&extents)[3], int64_t channels, const Span (&at)[3],
+                           const Span& rows, const Span& columns) {
+  constexpr int64_t kLine = 64 / int64_t(sizeof(T)), kAhead = 2048 / int64_t(sizeof(T));
+  for (int64_t j = rows.begin; j < rows.end; ++j) {
+    const int64_t row = ((at[0].end - 1) * extents[1] + j) * extents[2];
+    const T* from = image + (row + columns.begin) * channels + kAhead;
+    for (int64_t i = 0; i < (columns.end - columns.begin) * channels; i += kLine) __builtin_prefetch(from + i);
+  }
+}
+FASTCONV_INLINE Span beyond(const Span& before, const Span& now) {
+  return {before.end > now.begin ? before.end : now.begin, now.end};
 }
 
 // Calls piece(image, place, spans of the place, first channel, channels, result) for the pixels of the rows
-// [begin, end) of a map of these extents, `count` channels each.
+// [begin, end) of a map of these extents, `count` channels each, that are computed from a map `x` of others.
 template <class T, class Body>
-FASTCONV_INLINE void for_pixels(const int64_t (&extents)[3], const Span* const (&spans)[3], int64_t channels,
-                                int64_t count, T* to, int64_t begin, int64_t end, bool past_caches,
-                                Body piece) {
+FASTCONV_INLINE void for_pixels(const int64_t (&extents)[3], const Span* const (&spans)[3], const T* x,
+                                const int64_t (&others)[3], int64_t channels, int64_t count, T* to,
+                                int64_t begin, int64_t end, bool past_caches, Body piece) {
   RowsOut<T> out(to, past_caches);
+  const int64_t image_size = others[0] * others[1] * others[2] * channels;
+  const bool few = count == channels && extents[0] * extents[1] * extents[2] > 1;
   for (int64_t row = begin; row < end; ++row) {
-    const int64_t outer = row / extents[1], image = outer / extents[0];
+    const int64_t outer = row / extents[1];
     int64_t place[3] = {outer % extents[0], row % extents[1], 0};
-    Span at[3] = {spans[0][place[0]], spans[1][place[1]], {}};
+    const T* image = x + outer / extents[0] * image_size;
+    Span at[3] = {spans[0][place[0]], spans[1][place[1]], {0, 0}};
+    const Span fresh = place[1] > 0 ? beyond(spans[1][place[1] - 1], at[1]) : at[1];
     for (; place[2] < extents[2]; ++place[2], to += channels) {
+      const Span columns = beyond(at[2], spans[2][place[2]]);
       at[2] = spans[2][place[2]];
+      if (few) fetch(image, others, channels, at, fresh, columns);
       for (int64_t first = 0; first < count; first += kPiece) {
         const int64_t some = count - first < kPiece ? count - first : kPiece;
-        piece(image, place, at, first, some, count == channels ? out.next(some) : to + first);
+        piece(image + first, place, at, some, count == channels ? out.next(some) : to + first);
       }
     }
   }
@@ -140,35 +197,35 @@ template <class T>
 void average_rows_channels_last(const MeanWindows<T>& windows, int64_t channels, int64_t count, const T* x,
                                 T* y, int64_t begin, int64_t end, bool past_caches) {
   const MeanWindows<T> w = windows;   // a copy, which no store below can alias
-  const int64_t image_size = w.input[0] * w.input[1] * w.input[2] * channels;
-  for_pixels(w.output, w.cells, channels, count, y, begin, end, past_caches,
-             [&](int64_t image, const int64_t (&place)[3], const Span(&at)[3], int64_t first, int64_t some,
-                 T* to) __attribute__((always_inline)) {
-               const T divisor = w.counts[2][place[2]] * (w.counts[0][place[0]] * w.counts[1][place[1]]);
-               const T* from = x + (image * image_size + first);
-               const int64_t cells =
-                   (at[0].end - at[0].begin) * (at[1].end - at[1].begin) * (at[2].end - at[2].begin);
-               if (cells > kManyCells) return mean_of_many(w, from, channels, some, at, divisor, to);
-               for_vectors<T>(some, [&](int64_t c, int lanes, auto vectors) __attribute__((always_inline)) {
-                 mean_block(w, from + c, channels, at, divisor, to + c, lanes, vectors);
-               });
-             });
+  for_pixels(w.output, w.cells, x, w.input, channels, count, y, begin, end, past_caches,
+             [&](const T* image, const int64_t (&place)[3], const Span(&at)[3], int64_t some, T* to)
+                 __attribute__((always_inline)) {
+                   const T divisor = w.counts[2][place[2]] * (w.counts[0][place[0]] * w.counts[1][place[1]]);
+                   const int64_t cells =
+                       (at[0].end - at[0].begin) * (at[1].end - at[1].begin) * (at[2].end - at[2].begin);
+                   if (cells > kManyCells) return mean_of_many(w, image, channels, some, at, divisor, to);
+                   for_vectors<T>(some, [&](int64_t c, int lanes, auto vectors) __attribute__((always_inline)) {
+                     mean_block(w, image + c, channels, at, divisor, to + c, lanes, vectors);
+                   });
+                 });
 }
 
 template <class T>
 void average_rows_channels_last_backward(const MeanWindows<T>& windows, int64_t channels, const T* grad, T* dx,
                                          int64_t begin, int64_t end, bool past_caches) {
   const MeanWindows<T> w = windows;
-  const int64_t image_size = w.output[0] * w.output[1] * w.output[2] * channels;
+  const T divisor = common_divisor(w), even = divisor != 0 ? T(1) / divisor : T(0);
   Share<T> share;
-  for_pixels(w.input, w.windows, channels, channels, dx, begin, end, past_caches,
-             [&](int64_t image, const int64_t (&)[3], const Span(&at)[3], int64_t first, int64_t some, T* to)
-                 __attribute__((always_inline)) {
-                   const T* from = grad + (image * image_size + first);
-                   for_vectors<T>(some, [&](int64_t c, int lanes, auto vectors) __attribute__((always_inline)) {
-                     share_block(w, from + c, channels, at, share, to + c, lanes, vectors);
-                   });
+  for_pixels(w.input, w.windows, grad, w.output, channels, channels, dx, begin, end, past_caches,
+             [&](const T* image, const int64_t (&)[3], const Span(&at)[3], int64_t some,
+                 T* to) __attribute__((always_inline)) {
+               const auto all = [&](auto known) __attribute__((always_inline)) {
+                 for_vectors<T>(some, [&](int64_t c, int lanes, auto vectors) __attribute__((always_inline)) {
+                   share_block<known.value>(w, image + c, channels, at, even, share, to + c, lanes, vectors);
                  });
+               };
+               divisor != 0 ? all(Even<true>{}) : all(Even<false>{});
+             });
 }
 
 template void average_rows_channels_last(const MeanWindows<float>&, int64_t, int64_t, const float*, float*,
