@@ -13,7 +13,6 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kMostPieces = 64;   // of a problem whose last one may run alone
 constexpr int64_t kRowBlock = 96;     // output channels whose weight, of a block of steps, half fills L2
 constexpr int64_t kFewRows = 96;      // fewer output channels would not pay for gathering a block again
 
@@ -262,18 +261,19 @@ void run(const Correlation& strided, const CorrelationData<T>& given) {
   const auto& gemm = kernels<T>().gemm;
   const Weights<T> weights(c, data.weight);
 
-  const int64_t pixels = c.batch * c.pixels(), vectors = div_up(pixels, gemm.lanes);
+  const int64_t widest = gemm.lanes * gemm.vectors;
+  const int64_t pixels = c.batch * c.pixels(), units = div_up(pixels, widest);   // whole panels
   const double flops = 2.0 * double(c.depth()) * double(c.out_channels) * double(pixels) * double(c.groups);
-  const int64_t wanted = std::min(kMostPieces, int64_t(flops / kChunkFlops) + 1);
-  const int64_t panels = div_up(vectors, gemm.vectors * gemm.bundle);
+  const int64_t wanted = std::min(kChunks, int64_t(flops / kChunkFlops) + 1);
+  const int64_t panels = div_up(units, gemm.bundle);
   const int64_t strips = std::min(panels, std::max(div_up(panels, 4), div_up(wanted, c.groups)));
   const int64_t splits = std::clamp<int64_t>(wanted / (c.groups * strips), 1, div_up(c.out_channels, kFewRows));
   const double each =
       flops / double(c.groups * strips * splits) + kMoveFlops * double(c.depth() * pixels / strips);
   parallel_items(c.groups * strips * splits, each, [&](int64_t item) {
     const int64_t k = item % splits, i = item / splits, g = i / strips;
-    const int64_t begin = part_begin(vectors, strips, i % strips) * gemm.lanes;
-    const int64_t end = part_begin(vectors, strips, i % strips + 1) * gemm.lanes;
+    const int64_t begin = part_begin(units, strips, i % strips) * widest;
+    const int64_t end = part_begin(units, strips, i % strips + 1) * widest;
     compute<T>(c, data, weights,
                {g, begin, std::min(pixels, end), part_begin(c.out_channels, splits, k),
                 part_begin(c.out_channels, splits, k + 1)});
