@@ -81,6 +81,17 @@ void zero(void* data, int64_t bytes) {
 }
 void zero(const View& view) { zero(view.data, view.elements() * itemsize(view.dtype)); }
 
+// Whether the weight of a backward pass is packed into panels of output channels, for each part anew.
+bool packs_kernels(const std::vector<Correlation>& parts, const Plan& chosen) {
+  if (parts.front().weight_out == 1 || parts.front().weight_out >= parts.front().weight_in)
+    return false;   // forward
+  for (size_t i = 0; i < parts.size(); ++i)
+    if (chosen.algorithms[i] != &channels_last && chosen.algorithms[i] != &turned_strips &&
+        !(chosen.algorithms[i] == &planar_gemm && parts[i].taps() == 1))
+      return false;
+  return true;
+}
+
 // What the result is where no part writes: the activation of the bias, or 0.
 template <class T>
 void fill(const View& out, MemoryFormat format, const View* bias, Activation activation, T* result) {
@@ -104,16 +115,25 @@ void fill_result(const View& out, const View* bias, Activation activation) {
 
 // `complete`: the parts make all of the result.
 template <class T>
-void correlate(const std::vector<Correlation>& parts, bool complete, Algorithm algorithm, const View& in,
+void correlate(std::vector<Correlation> parts, bool complete, Algorithm algorithm, const View& in,
                const View& weight, const View* bias, Activation activation, const View& out) {
   if (parts.empty()) return fill_result<T>(out, bias, activation);
   const Plan chosen = plan(parts, algorithm, in.format, out.format);
   const Formatted<T> source(in, chosen.in);
   const FormattedResult<T> result(out, chosen.out);
   if (!complete) fill(out, chosen.out, bias, activation, result.data());
-  const CorrelationData<T> data = {
-      source.data(), chosen.in, weight.as<const T>(), bias ? bias->as<const T>() : nullptr, activation,
-      result.data(), chosen.out};
+  const bool turns = packs_kernels(parts, chosen);
+  const Correlation& c = parts.front();
+  const int64_t weights = c.groups * c.in_channels * c.out_channels * c.weight_out;
+  const memory::Buffer turned(turns ? size_t(weights) * sizeof(T) : 0);
+  if (turns) turn_kernels(parts, weight.as<const T>(), turned.as<T>());
+  const CorrelationData<T> data = {source.data(),
+                                   chosen.in,
+                                   turns ? turned.as<const T>() : weight.as<const T>(),
+                                   bias ? bias->as<const T>() : nullptr,
+                                   activation,
+                                   result.data(),
+                                   chosen.out};
   if (!run_together(*chosen.algorithms.front(), parts, data))
     for (size_t i = 0; i < parts.size(); ++i) run(*chosen.algorithms[i], parts[i], data);
   result.finish();

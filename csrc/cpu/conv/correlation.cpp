@@ -139,6 +139,21 @@ template Correlation without_skips(const Correlation&, const float*, float*);
 template Correlation without_skips(const Correlation&, const double*, double*);
 
 template <class T>
+void turn_kernels(std::vector<Correlation>& parts, const T* weight, T* turned) {
+  const int64_t channels = parts.front().out_channels, kernel = parts.front().weight_out;
+  const int64_t size = channels * kernel;
+  parallel_items(parts.front().groups * parts.front().in_channels, kMoveFlops * double(size), [&](int64_t i) {
+    kernels<T>().pack.transpose(weight + i * size, kernel, turned + i * size, channels, channels, kernel);
+  });
+  for (Correlation& c : parts) {
+    c.weight_out = 1;
+    for (ptrdiff_t* offset : {&c.weight_base, &c.weight_h, &c.weight_w}) *offset *= channels;
+  }
+}
+template void turn_kernels(std::vector<Correlation>&, const float*, float*);
+template void turn_kernels(std::vector<Correlation>&, const double*, double*);
+
+template <class T>
 void copy_format(const T* from, MemoryFormat from_format, T* to, int64_t batch, int64_t channels,
                  int64_t pixels) {
   const int64_t slice = std::max<int64_t>(64, 65536 / std::max<int64_t>(1, channels) / 64 * 64);

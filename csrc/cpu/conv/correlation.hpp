@@ -137,6 +137,11 @@ bool skips_pixels(const Correlation&);
 template <class T>
 Correlation without_skips(const Correlation&, const T* in, T* to);
 
+// Backward, the kernels of neighbouring output channels lie side by side. Tap by tap instead, output channels
+// side by side, they can be packed row by row.
+template <class T>
+void turn_kernels(std::vector<Correlation>& parts, const T* weight, T* turned);
+
 // Copies an (N, C, H, W) array from `from_format` into the other memory format.
 template <class T>
 void copy_format(const T* from, MemoryFormat from_format, T* to, int64_t batch, int64_t channels,

@@ -162,9 +162,13 @@ void pack_panels(const Correlation& c, const T* weight, int64_t panel, T* packed
     if (rows)
       return kernels<T>().pack.transpose_rows(from + i0 * c.taps(), c.weight_out, to, at.data(), width,
                                               (i1 - i0) * c.taps());
-    if (c.weight_out == 1)   // backward, of one tap
-      return kernels<T>().pack.copy(from + i0 * c.weight_in, c.weight_in, to + i0 * padded, padded, i1 - i0,
-                                    width, padded);
+    if (c.weight_out == 1) {
+      for (int64_t t = 0; t < c.taps(); ++t)
+        kernels<T>().pack.copy(from + i0 * c.weight_in + t / c.w.taps * c.weight_h + t % c.w.taps * c.weight_w,
+                               c.weight_in, to + (t * c.in_channels + i0) * padded, padded, i1 - i0, width,
+                               padded);
+      return;
+    }
     const ptrdiff_t* row = at.data();
     for (int64_t i = i0; i < i1; ++i)
       for (int64_t r = 0; r < c.h.taps; ++r)
