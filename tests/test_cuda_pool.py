@@ -132,3 +132,45 @@ def test_average_pool(dtype, order):
             assert got.dtype == kind and near(got.get(), expected, unit), (name, window)
             dx = getattr(ops, back)(send(grad), shape, *known)
             assert near(dx.get(), slopes, 2 * unit), (name, window)
+
+
+# Shape without channels, output size: of a plane, by 8 lanes, by a warp, in chunks; of rows that
+# do not follow each other, and of windows that overlap.
+LARGE = (
+    ((3, 7, 7), 1), ((2, 16, 19), 1), ((1, 101, 103), 1), ((2, 50, 61), (2, 2)),
+    ((1, 131, 128), (2, 1)), ((1, 9, 12, 15), (1, 1, 1)), ((1, 40, 21, 18), (3, 1, 1)),
+    ((2, 9000), 2),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", LARGE, ids=str)
+def test_windows_that_threads_share(case, dtype, order):
+    """Near 100, where a running sum of as many would be off by many units."""
+    start(order)
+    kind, unit, ((images, *extents), size) = dtype_of(dtype), unit_of(dtype), case
+    name = f"adaptive_avg_pool{len(extents)}d"
+    for channels in (1, 3):
+        x = (normal((images, channels, *extents), 1, "float64") + 100).astype(kind)
+        expected = getattr(reference, name)(x.astype(np.float64), size)
+        for layout in LAYOUTS:
+            got = getattr(ops, name)(cupy.on_device(lay_out(x, layout)), size)
+            assert got.dtype == kind and near(got.get(), expected, unit, 0), layout
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_shared_windows_over_the_edge(order):
+    """Exact sums: clipped rows, several slices, every place of a lane in its row."""
+    start(order)
+    for shape, window in (
+        ((2, 33, 70, 41), ((32, 32), (7, 5), (16, 15))),
+        ((1, 3, 20, 9, 40), ((8, 4, 32), (8, 3, 16), (4, 2, 1))),
+        ((1, 2, 3, 2, 700), ((2, 2, 512), 1, (1, 1, 256))),
+    ):
+        name = f"avg_pool{len(shape) - 2}d"
+        x = integers(shape, 3, "float32")
+        expected = getattr(reference, name)(x.astype(np.float64), *window)
+        for layout in LAYOUTS:
+            got = getattr(ops, name)(cupy.on_device(lay_out(x, layout)), *window)
+            assert np.array_equal(got.get(), expected), (shape, layout)

@@ -1,73 +1,11 @@
 #include <stdexcept>
 #include <string>
 
+#include "average_pool.cuh"
 #include "average_pool.hpp"
 #include "dispatch.cuh"
-#include "divisor.cuh"
-#include "launch.cuh"
 
 namespace fastconv::cuda {
-
-constexpr int kAverageThreads = 256;
-
-// Three dimensions, outermost first; the missing outer ones have extent 1.
-struct MeanWindows {
-  int64_t input[3], output[3], kernel[3], stride[3], padding[3];
-  bool adaptive, count_include_pad;
-  double divisor;   // 0: the cells that count
-};
-
-// How results lie: one after the other, `cell` of them at each place of a map.
-struct MeanResults {
-  int64_t count;
-  Divisor64 cell, width, height, depth;
-};
-
-struct MeanSpan {
-  int64_t begin, end;
-};
-
-// The cells of window o, and in `counted` how many its divisor counts.
-__device__ __forceinline__ MeanSpan cells_of(const MeanWindows& w, int i, int64_t o, int64_t& counted) {
-  const int64_t input = w.input[i];
-  MeanSpan at;
-  if (w.adaptive) {
-    at = {o * input / w.output[i], ((o + 1) * input + w.output[i] - 1) / w.output[i]};
-  } else {
-    at.begin = o * w.stride[i] - w.padding[i];
-    at.end = min(at.begin + w.kernel[i], input + w.padding[i]);
-  }
-  counted = at.end - at.begin;
-  at.begin = max(at.begin, int64_t(0));
-  at.end = min(at.end, input);
-  if (!w.count_include_pad) counted = at.end - at.begin;
-  return at;
-}
-
-// The windows that hold cell h.
-__device__ __forceinline__ MeanSpan windows_of(const MeanWindows& w, int i, int64_t h) {
-  if (w.adaptive) return {h * w.output[i] / w.input[i], ((h + 1) * w.output[i] + w.input[i] - 1) / w.input[i]};
-  const int64_t reach = h + w.padding[i] - w.kernel[i] + 1;
-  return {reach > 0 ? (reach + w.stride[i] - 1) / w.stride[i] : 0,
-          min((h + w.padding[i]) / w.stride[i] + 1, w.output[i])};
-}
-
-// From the number of a result: its map, its place there, and the channel within the place.
-struct MeanPlace {
-  int64_t map, at[3], channel;
-};
-__device__ __forceinline__ MeanPlace place_of(const MeanResults& results, int64_t i) {
-  MeanPlace place;
-  int64_t rest = split(i, results.cell);
-  place.channel = i;
-  int64_t row = split(rest, results.width);
-  place.at[2] = rest;
-  int64_t slice = split(row, results.height);
-  place.at[1] = row;
-  place.map = split(slice, results.depth);
-  place.at[0] = slice;
-  return place;
-}
 
 template <class T>
 __global__ void __launch_bounds__(kAverageThreads, 2)
@@ -76,20 +14,17 @@ __global__ void __launch_bounds__(kAverageThreads, 2)
   const int64_t i = int64_t(blockIdx.x) * kAverageThreads + threadIdx.x;
   if (i >= results.count) return;
   const MeanPlace place = place_of(results, i);
-  int64_t counted[3];
-  const MeanSpan d = cells_of(w, 0, place.at[0], counted[0]), h = cells_of(w, 1, place.at[1], counted[1]),
-                 v = cells_of(w, 2, place.at[2], counted[2]);
+  const MeanBox box = box_of(w, place.at);
   A total = 0;
-  for (int64_t a = d.begin; a < d.end; ++a)
-    for (int64_t b = h.begin; b < h.end; ++b) {
+  for (int64_t a = box.d.begin; a < box.d.end; ++a)
+    for (int64_t b = box.h.begin; b < box.h.end; ++b) {
       const int64_t row = ((place.map * w.input[0] + a) * w.input[1] + b) * w.input[2];
       A sum = 0;
-      for (int64_t c = v.begin; c < v.end; ++c)
+      for (int64_t c = box.v.begin; c < box.v.end; ++c)
         sum += widen(x[(row + c) * int64_t(results.cell.value) + place.channel]);
       total += sum;
     }
-  const A divisor = w.divisor != 0 ? A(w.divisor) : A(counted[0]) * A(counted[1]) * A(counted[2]);
-  y[i] = narrow<T>(total / divisor);
+  y[i] = narrow<T>(total / divisor_of<A>(w, box.counted));
 }
 
 template <class T>
@@ -108,11 +43,12 @@ __global__ void __launch_bounds__(kAverageThreads, 2)
       cells_of(w, 0, a, counted[0]);
       cells_of(w, 1, b, counted[1]);
       const int64_t row = ((place.map * w.output[0] + a) * w.output[1] + b) * w.output[2];
+      A sum = 0;
       for (int64_t c = v.begin; c < v.end; ++c) {
         cells_of(w, 2, c, counted[2]);
-        const A divisor = w.divisor != 0 ? A(w.divisor) : A(counted[0]) * A(counted[1]) * A(counted[2]);
-        total += widen(grad[(row + c) * int64_t(results.cell.value) + place.channel]) / divisor;
+        sum += widen(grad[(row + c) * int64_t(results.cell.value) + place.channel]) / divisor_of<A>(w, counted);
       }
+      total += sum;
     }
   dx[i] = narrow<T>(total);
 }
@@ -152,7 +88,35 @@ MeanResults results_of(const char* operation, const PoolProblem& p, const View& 
 constexpr const char *kForward[] = {"avg_pool1d", "avg_pool2d", "avg_pool3d"},
                      *kBackward[] = {"avg_pool1d_backward", "avg_pool2d_backward", "avg_pool3d_backward"};
 
-dim3 grid_of(const MeanResults& results) { return dim3(unsigned(ceil_div(results.count, kAverageThreads))); }
+dim3 grid_of(const MeanResults& results, int each, int64_t chunks = 1) {
+  return dim3(unsigned(ceil_div(results.count, each)), unsigned(chunks));
+}
+
+// How a window's cells are shared among threads; of the problem alone, for sums depend on it.
+constexpr int64_t kSharedWindow = 512, kSharedPlane = 32;   // cells; kSharedPlane: of all cells of a plane
+constexpr int64_t kWarpWindow = 256;                        // from here on a warp, else kFewLanes
+constexpr int kFewLanes = 8;
+constexpr int64_t kChunkCells = 4096, kMostChunks = 1024;   // of a window
+constexpr int64_t kUnits = 8 * 1024;                        // warps that are work enough
+
+bool is_shared(const MeanWindows& w, int64_t cells) {
+  return cells >= kSharedWindow || (cells >= kSharedPlane && w.output[1] * w.output[2] == 1);
+}
+
+template <class T, int lanes, bool last>
+void start_parts(const char* operation, const MeanWindows& w, const MeanResults& results, int64_t cells,
+                 const View& x, const View& y) {
+  constexpr int each = last ? lanes : kAverageThreads / lanes;
+  const int64_t wanted = ceil_div(kUnits, ceil_div(results.count, each) * kMeanGroups);
+  const int64_t chunks = std::min({ceil_div(cells, kChunkCells), wanted, kMostChunks});
+  const int64_t kept = chunks > 1 ? chunks * results.count : 0;
+  const Workspace partial(x.device, kept * int64_t(sizeof(Accumulator<T>)), operation);
+  launch(operation, average_pool_parts_kernel<T, lanes, last>, grid_of(results, each, chunks), kAverageThreads,
+         0, x.device.stream, w, results, x.as<const T>(), y.as<T>(), partial.as<Accumulator<T>>());
+  if (chunks > 1)
+    launch(operation, average_pool_finish_kernel<T>, grid_of(results, kMeanGroups), kAverageThreads, 0,
+           x.device.stream, w, results, partial.as<const Accumulator<T>>(), int(chunks), y.as<T>());
+}
 
 }   // namespace
 
@@ -162,10 +126,17 @@ void average_pool(const PoolProblem& p, const AverageParameters& parameters, con
   const DeviceGuard guard(x.device, operation);
   const MeanWindows w = windows_of(p, parameters);
   const MeanResults results = results_of(operation, p, y, w.output);
+  int64_t cells = 1;
+  for (int i = 0; i < 3; ++i) cells *= std::min(w.kernel[i], w.input[i]);
   with_float_type(x.dtype, [&](auto zero) {
     using T = decltype(zero);
-    launch(operation, average_pool_kernel<T>, grid_of(results), kAverageThreads, 0, x.device.stream, w, results,
-           x.as<const T>(), y.as<T>());
+    if (!is_shared(w, cells))
+      return launch(operation, average_pool_kernel<T>, grid_of(results, kAverageThreads), kAverageThreads, 0,
+                    x.device.stream, w, results, x.as<const T>(), y.as<T>());
+    const auto start = y.format == MemoryFormat::channels_last ? start_parts<T, kMeanLanes, true>
+                       : cells < kWarpWindow                   ? start_parts<T, kFewLanes, false>
+                                                               : start_parts<T, kMeanLanes, false>;
+    start(operation, w, results, cells, x, y);
   });
 }
 
@@ -178,8 +149,8 @@ void average_pool_backward(const PoolProblem& p, const AverageParameters& parame
   const MeanResults results = results_of(operation, p, dx, w.input);
   with_float_type(grad.dtype, [&](auto zero) {
     using T = decltype(zero);
-    launch(operation, average_pool_backward_kernel<T>, grid_of(results), kAverageThreads, 0, grad.device.stream,
-           w, results, grad.as<const T>(), dx.as<T>());
+    launch(operation, average_pool_backward_kernel<T>, grid_of(results, kAverageThreads), kAverageThreads, 0,
+           grad.device.stream, w, results, grad.as<const T>(), dx.as<T>());
   });
 }
 

@@ -1,5 +1,5 @@
 // Average pooling, adaptive too, and its backward: a thread a result, which adds up its window, or what the
-// windows that hold a cell pass on to it.
+// windows that hold a cell pass on to it. Several threads add up a large window, or a plane.
 #pragma once
 
 #include "core/backend.hpp"
