@@ -7,7 +7,12 @@ namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
 
 template <class T>
-struct Relu {
+struct Parameters {
+  T a, b;
+};
+
+template <class T>
+struct Relu : Parameters<T> {
   // Keeps NaN and -0.
   static FASTCONV_INLINE Vec<T> forward(Vec<T> x) { return select<T>(x < T(0), zero<T>(), x); }
   // A NaN in y lets the gradient pass.
@@ -17,13 +22,13 @@ struct Relu {
 };
 
 template <class T>
-struct Sigmoid {
+struct Sigmoid : Parameters<T> {
   static FASTCONV_INLINE Vec<T> forward(Vec<T> x) { return sigmoid<T>(x); }
   static FASTCONV_INLINE Vec<T> backward(Vec<T> grad, Vec<T> y) { return grad * (y * (T(1) - y)); }
 };
 
 template <class T>
-struct Tanh {
+struct Tanh : Parameters<T> {
   static FASTCONV_INLINE Vec<T> forward(Vec<T> x) { return tanh<T>(x); }
   // 1 - y^2 factored: no cancellation where |y| is near 1, with or without FMA.
   static FASTCONV_INLINE Vec<T> backward(Vec<T> grad, Vec<T> y) { return grad * ((T(1) - y) * (T(1) + y)); }
@@ -39,11 +44,6 @@ template <class T>
 FASTCONV_INLINE Vec<T> at_most(Vec<T> x, T bound) {
   return select<T>(x > bound, broadcast<T>(bound), x);
 }
-
-template <class T>
-struct Parameters {
-  T a, b;
-};
 
 template <class T>
 struct LeakyRelu : Parameters<T> {
@@ -144,20 +144,19 @@ void forward(const T* x, T* y, int64_t n) {
   if (i < n) store_partial(y + i, Function<T>::forward(load_partial(x + i, int(n - i))), int(n - i));
 }
 
-template <class T, template <class> class Function>
-void backward(const T* grad, const T* y, T* dx, int64_t n) {
-  constexpr int kStep = kLanes<T>;
-  int64_t i = 0;
-  for (; i + kStep <= n; i += kStep) store(dx + i, Function<T>::backward(load(grad + i), load(y + i)));
-  if (i == n) return;
-  const int rest = int(n - i);
-  store_partial(dx + i, Function<T>::backward(load_partial(grad + i, rest), load_partial(y + i, rest)), rest);
-}
-
+// Past the caches results go in bursts: each store by itself waits among the loads of what is computed next.
 template <bool kStream, class T, class Value, class Some>
 FASTCONV_INLINE void walk(T* to, int64_t n, const Value& value, const Some& some) {
+  constexpr int64_t kStep = kLanes<T>, kBurst = (1 << 10) / int64_t(sizeof(T));
   int64_t i = 0;
-  for (; i + kLanes<T> <= n; i += kLanes<T>) kStream ? stream<T>(to + i, value(i)) : store<T>(to + i, value(i));
+  if constexpr (kStream) {
+    alignas(kVectorBytes) T held[kBurst];
+    for (; i + kBurst <= n; i += kBurst) {
+      for (int64_t k = 0; k < kBurst; k += kStep) store<T>(held + k, value(i + k));
+      for (int64_t k = 0; k < kBurst; k += kStep) stream<T>(to + i + k, load(held + k));
+    }
+  }
+  for (; i + kStep <= n; i += kStep) store<T>(to + i, value(i));
   if (i < n) store_partial(to + i, some(i, int(n - i)), int(n - i));
   if (kStream) end_stream();
 }
@@ -187,9 +186,9 @@ ActivationKernels<T> activation_kernels() {
   return {forward<T, Relu>,
           forward<T, Sigmoid>,
           forward<T, Tanh>,
-          backward<T, Relu>,
-          backward<T, Sigmoid>,
-          backward<T, Tanh>,
+          {curve<T, Relu>, curve_backward<T, Relu>},
+          {curve<T, Sigmoid>, curve_backward<T, Sigmoid>},
+          {curve<T, Tanh>, curve_backward<T, Tanh>},
           {curve<T, LeakyRelu>, curve_backward<T, LeakyRelu>},
           {curve<T, Elu>, curve_backward<T, Elu>},
           {curve<T, Hardtanh>, curve_backward<T, Hardtanh>},

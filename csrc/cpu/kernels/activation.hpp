@@ -8,10 +8,8 @@ namespace fastconv::cpu {
 template <class T>
 using ActivationKernel = void (*)(const T* x, T* y,
                                   int64_t n);   // x == y allowed: the epilogue of conv, linear
-template <class T>
-using ActivationBackwardKernel = void (*)(const T* grad, const T* y, T* dx, int64_t n);   // dx == grad allowed
-
 // A function of one number with two parameters. stream: the result past the caches; it is then aligned.
+// dx == grad allowed.
 template <class T>
 struct CurveKernel {
   void (*forward)(T a, T b, const T* x, T* y, int64_t n, bool stream);
@@ -21,7 +19,7 @@ struct CurveKernel {
 template <class T>
 struct ActivationKernels {
   ActivationKernel<T> relu, sigmoid, tanh;
-  ActivationBackwardKernel<T> relu_backward, sigmoid_backward, tanh_backward;
+  CurveKernel<T> of_relu, of_sigmoid, of_tanh;   // without parameters; backward from y in place of x
   CurveKernel<T> leaky_relu, elu, hardtanh, silu, softplus, gelu, gelu_tanh;
 };
 

@@ -51,19 +51,23 @@ struct Shares {
   template <int kRows>
   FASTCONV_INLINE void add_rows(const T* row, int64_t windows, bool begun, T* line) const {
     constexpr int n = kLanes<T>;
-    const int64_t width = w.output[2];
+    const T* last = row + (kRows - 1) * w.output[2];
+    const auto sum_at = [&](int64_t c, int lanes) __attribute__((always_inline)) {
+      Vec<T> sum = lanes == n ? load(row + c) : load_partial(row + c, lanes);
+#pragma GCC unroll 2
+      for (int j = 1; j < kRows; ++j) {
+        const T* at = row + j * w.output[2] + c;
+        sum += lanes == n ? load(at) : load_partial(at, lanes);
+      }
+      sum *= load(share + c);
+      return begun ? load(line + c) + sum : sum;
+    };
     int64_t c = 0;
     for (; c + n <= windows; c += n) {
-      Vec<T> sum = begun ? load(line + c) : zero<T>();
-#pragma GCC unroll 3
-      for (int j = 0; j < kRows; ++j) sum += load(row + j * width + c) * load(share + c);
-      store(line + c, sum);
+      __builtin_prefetch(last + c + kAhead);
+      store(line + c, sum_at(c, n));
     }
-    if (c == windows) return;
-    Vec<T> sum = begun ? load(line + c) : zero<T>();
-    for (int j = 0; j < kRows; ++j)
-      sum += load_partial(row + j * width + c, int(windows - c)) * load(share + c);
-    store(line + c, sum);
+    if (c < windows) store(line + c, sum_at(c, int(windows - c)));
   }
   FASTCONV_INLINE void prepare(T of_rows, int64_t from, int64_t windows) const {
     if (of_rows == outer && from == first && windows == count) return;
