@@ -85,13 +85,16 @@ class ResponseNorm {
     list.clear();
     const int64_t last = std::min(channels_ - 1, c + window.after);
     for (int64_t i = std::max<int64_t>(0, c - window.before); i <= last; ++i) list.push_back(row(i));
-    return {list.data(), int64_t(list.size()), 1, 0, 0, n};
+    return {list.data(), int64_t(list.size()), 1, 0, 0, n, {}};
   }
+  // Of channel c, where there is one: a row begins anew in memory, which nothing else foresees.
+  const T* ahead(const T* x, int64_t c) const { return c < channels_ ? x + c * plane_ : nullptr; }
 
   void forward_piece(const T* x, T* y, int64_t n) const {
     Pointers list;
     for (int64_t c = 0; c < channels_; ++c) {
-      const Responses<T> r = across(list, window_, c, n, [&](int64_t i) { return x + i * plane_; });
+      Responses<T> r = across(list, window_, c, n, [&](int64_t i) { return x + i * plane_; });
+      r.ahead[0] = ahead(x, c + window_.after + 1);
       kernels_.forward(r, terms_, x + c * plane_, y + c * plane_, stream_);
     }
   }
@@ -106,7 +109,9 @@ class ResponseNorm {
     Pointers list;
     for (int64_t c = 0; c < channels_ + mirrored.after; ++c) {
       if (c < channels_) {
-        const Responses<T> r = across(list, window_, c, n, [&](int64_t i) { return x + i * plane_; });
+        Responses<T> r = across(list, window_, c, n, [&](int64_t i) { return x + i * plane_; });
+        r.ahead[0] = ahead(x, c + window_.after + 1);
+        r.ahead[1] = ahead(grad, c + 1);
         kernels_.slopes(r, terms_, grad + c * plane_, x + c * plane_, power(c), slope(c));
       }
       const int64_t now = c - mirrored.after;
@@ -144,7 +149,7 @@ class ResponseNorm {
   Responses<T> along(Pointers& list, const T* lines, const Window& window, int64_t pixels) const {
     list.clear();
     for (int64_t i = -window.before; i <= window.after; ++i) list.push_back(lines + margin() + i);
-    return {list.data(), int64_t(list.size()), pixels, pitch(), channels_, channels_};
+    return {list.data(), int64_t(list.size()), pixels, pitch(), channels_, channels_, {}};
   }
 
   int64_t images_, channels_, plane_;

@@ -79,6 +79,8 @@ FASTCONV_INLINE void walk(const Responses<T>& r, const T* result, const Step& st
     }
     for (; i + kVectors * kLane <= r.n; i += kVectors * kLane) {
       Vec<T> sum[kVectors];
+      for (const T* row : r.ahead)
+        for (int v = 0; row && v < kVectors; v += 64 / kVectorBytes) __builtin_prefetch(row + i + v * kLane);
       sum_rows<kSquares>(r, from + i, kLane, sum);
 #pragma GCC unroll 4
       for (int v = 0; v < kVectors; ++v) step(sum[v], from + i + v * kLane, to + i + v * kLane, kLane);

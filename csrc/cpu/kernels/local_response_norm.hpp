@@ -12,11 +12,13 @@ struct ResponseTerms {
 };
 
 // `rows`, `count`: the window's channels. `runs` runs of n elements; they begin `pitch` apart in the window's
-// rows (and in power and slope), `stride` apart in x, y, grad and dx.
+// rows (and in power and slope), `stride` apart in x, y, grad and dx. `ahead`: rows that come next, fetched
+// meanwhile; null: none.
 template <class T>
 struct Responses {
   const T* const* rows;
   int64_t count, runs, pitch, stride, n;
+  const T* ahead[2] = {};
 };
 
 template <class T>
