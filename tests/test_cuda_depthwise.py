@@ -1,4 +1,4 @@
-"""Convolution in groups of few channels, channels last, on the emulator."""
+"""Convolution in groups of few channels, channels last and in planes, on the emulator."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from fastconv.testing import (
     run,
 )
 
+LAYOUTS = ("channels_last", "contiguous")
 PASSES = ("forward", "backward_input", "backward_weight")
 emulated = EmulatedOps()
 
@@ -48,19 +49,21 @@ def name_of(descriptor, pass_name, dtype="float32", source="channels_last", resu
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("pass_name", PASSES)
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("descriptor", CORNERS)
-def test_corners(descriptor, pass_name, dtype):
+def test_corners(descriptor, layout, pass_name, dtype):
     """Exact sums of small integers; 16-bit types round once."""
-    assert name_of(descriptor, pass_name, dtype) == "depthwise"
-    check(emulated, descriptor, pass_name, "channels_last", dtype_of(dtype))
+    assert name_of(descriptor, pass_name, dtype, layout, layout) == "depthwise"
+    check(emulated, descriptor, pass_name, layout, dtype_of(dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("activation", ["relu", "sigmoid", "tanh"])
-def test_bias_and_activation(activation, dtype):
+def test_bias_and_activation(activation, layout, dtype):
     problem, kind = parse_descriptor("n2g16c16h6w7k16r3p1"), dtype_of(dtype)
     x, _, weight, bias = (array.astype(kind) * kind.type(0.125) for array in arrays_of(problem, 9))
-    y = emulated.conv_forward(problem, lay_out(x, "channels_last"), weight, bias, activation)
+    y = emulated.conv_forward(problem, lay_out(x, layout), weight, bias, activation)
     wide = [array.astype(np.float64) for array in (x, weight, bias)]
     expected = reference.conv_forward(problem, *wide, activation)
     bound = {"float64": 2.0**-50, "float32": 2.0**-21, "float16": 2.0**-10, "bfloat16": 2.0**-7}
@@ -73,17 +76,19 @@ def test_who_computes():
         assert name_of(depthwise, pass_name) == "depthwise"
         assert name_of("n2g64c64h8w1k64r3s1ph1pw0", pass_name, "float64") == "depthwise"
         assert name_of(depthwise, pass_name, source="contiguous") == "direct"
+        assert name_of(depthwise, pass_name, result="contiguous") == "direct"
+        assert name_of(depthwise, pass_name, "float16", "contiguous", "contiguous") == "depthwise"
         assert name_of("n2g8c64h8k64r3p1", pass_name) == "simt"
         assert name_of("n2g8c64h8k64r3p1", pass_name, "float16") == "tensor-core"
 
 
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_same_bits_in_every_order(dtype, order):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_the_same_bits_in_every_order(layout, dtype, order):
     problem = parse_descriptor("n4g128c128h9k128r3p1")
     arrays = [
-        lay_out(normal(a.shape, 5 + i, dtype), "channels_last")
-        for i, a in enumerate(arrays_of(problem, 0))
+        lay_out(normal(a.shape, 5 + i, dtype), layout) for i, a in enumerate(arrays_of(problem, 0))
     ]
     fixed = EmulatedOps()
     fixed._before = lambda name, arguments: emulated_library.register()
@@ -99,30 +104,32 @@ def test_the_same_bits_in_every_order(dtype, order):
 
 
 CHANGES = {
-    "a row of sums left out": ("half >= columns", "half > columns", "backward_weight"),
-    "a tap too far": ("at < a.in ? at", "at <= a.in ? at", "forward"),
-    "results behind the row": ("if (column + q >= c.row) continue;", "", "forward"),
+    "a row of sums left out": ("", "half >= columns", "half > columns", "backward_weight"),
+    "a tap too far": ("", "at < a.in ? at", "at <= a.in ? at", "forward"),
+    "results behind the row": ("", "if (column + q >= c.row) continue;", "", "forward"),
     "no barrier": (
+        "",
         "    __syncthreads();\n  }\n  if (thread <",
         "  }\n  if (thread <",
         "backward_weight",
     ),
+    "results behind the plane": ("_planes", "if (row + p < c.rows) ", "", "forward"),
+    "a longer row of taps": ("_planes", "++s == c.w_taps", "s++ == c.w_taps", "backward_weight"),
 }
 
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_a_change_for_the_worse_is_seen(name):
-    old, new, pass_name = CHANGES[name]
-    changes = {"csrc/cuda/conv/depthwise.cuh": (old, new)}
+    file, old, new, pass_name = CHANGES[name]
+    changes = {f"csrc/cuda/conv/depthwise{file}.cuh": (old, new)}
     changed = build.build_library(None, changes, within="depthwise.cu")
     fixed = EmulatedOps()
     fixed._before = lambda name, arguments: emulated_library.register(
         emulated_library.load(changed)
     )
-    descriptor = "n2g16c16h6w6k16r3p1"
-    arrays = [
-        lay_out(a, "channels_last") for a in arrays_of(parse_descriptor(descriptor), 0, "float32")
-    ]
+    descriptor = "n9g16c16h9w9k16r3sh2p1" if file else "n2g16c16h6w6k16r3p1"
+    layout = "contiguous" if file else "channels_last"
+    arrays = [lay_out(a, layout) for a in arrays_of(parse_descriptor(descriptor), 0, "float32")]
     try:
         got = run(fixed, parse_descriptor(descriptor), pass_name, arrays)
     except RuntimeError as error:
