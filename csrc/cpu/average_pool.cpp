@@ -39,6 +39,10 @@ struct Dimension {
     return include_pad ? end(o) - begin(o) : inside.end - inside.begin;
   }
   bool even() const { return !adaptive && stride <= 2 && kernel <= kEvenKernel; }
+  bool narrow_pairs() const {
+    return !adaptive && kernel == 2 && stride == 2 && padding == 0 && 2 * output <= input &&
+           input <= 2 * kNarrow;
+  }
   bool one_window() const { return output == 1 && cells(0).begin == 0 && cells(0).end == input; }
 };
 
@@ -94,6 +98,12 @@ struct Tables {
   }
 
   T divisor() const { return counts_[0][0] * counts_[1][0] * counts_[2][0]; }   // of the only window
+  bool one_divisor() const {
+    for (int i = 0; i < 3; ++i)
+      for (int64_t o = 1; o < windows.output[i]; ++o)
+        if (counts_[i][size_t(o)] != counts_[i][0]) return false;
+    return true;
+  }
   MeanWindows<T> windows;
 
  private:
@@ -135,7 +145,8 @@ void run(const PoolProblem& p, const AverageParameters& parameters, const View& 
   const Dimensions d(p);
   const bool last = x.format == MemoryFormat::channels_last;
   const int64_t planes = p.batch * p.channels;
-  const bool turned = !last && !d.global() && d.narrow<T>(planes);
+  const bool pairs = !last && d.each[2].narrow_pairs();
+  const bool turned = !last && !pairs && !d.global() && d.narrow<T>(planes);
   const Tables<T> tables(d, parameters, !last && !turned, false);
   const MeanWindows<T>& w = tables.windows;
   const int64_t lines = w.output[0] * w.output[1], row = w.output[2];
@@ -151,18 +162,19 @@ void run(const PoolProblem& p, const AverageParameters& parameters, const View& 
       table.rows_channels_last(w, channels, channels, x, y, 0, lines, false);
     });
   const int64_t work = div_up(d.inputs(), lines) + row;   // of a row of one channel
+  const auto rows = pairs && tables.one_divisor() ? table.pairs : table.rows;
   if (!last)
     return parallel_ranges(
         planes * lines, std::max<int64_t>(1, kGrain / work),
-        [&](int64_t begin, int64_t end) { table.rows(w, from, to + begin * row, begin, end, stream); });
-  const int64_t rows = p.batch * lines;
+        [&](int64_t begin, int64_t end) { rows(w, from, to + begin * row, begin, end, stream); });
+  const int64_t all = p.batch * lines;
   const int64_t block =
-      rows >= kChunks ? p.channels
-                      : std::min(p.channels, round_up(div_up(rows * p.channels, kChunks) + 1, kChannelBlock));
+      all >= kChunks ? p.channels
+                     : std::min(p.channels, round_up(div_up(all * p.channels, kChunks) + 1, kChannelBlock));
   const int64_t blocks = div_up(p.channels, block);
-  const int64_t grain = rows_of_chunk(d.each[1], rows, std::max<int64_t>(1, kGrain / work / block));
-  parallel_for(div_up(rows, grain) * blocks, [&](int64_t i) {
-    const int64_t begin = i / blocks * grain, end = std::min(begin + grain, rows), c = i % blocks * block;
+  const int64_t grain = rows_of_chunk(d.each[1], all, std::max<int64_t>(1, kGrain / work / block));
+  parallel_for(div_up(all, grain) * blocks, [&](int64_t i) {
+    const int64_t begin = i / blocks * grain, end = std::min(begin + grain, all), c = i % blocks * block;
     table.rows_channels_last(w, p.channels, std::min(block, p.channels - c), from + c,
                              to + begin * row * p.channels + c, begin, end, stream && blocks == 1);
   });
@@ -175,7 +187,8 @@ void run_backward(const PoolProblem& p, const AverageParameters& parameters, con
   const Dimensions d(p);
   const bool last = grad.format == MemoryFormat::channels_last;
   const int64_t planes = p.batch * p.channels;
-  const bool turned = !last && !d.global() && d.narrow<T>(planes);
+  const bool pairs = !last && d.each[2].narrow_pairs();
+  const bool turned = !last && !pairs && !d.global() && d.narrow<T>(planes);
   const Tables<T> tables(d, parameters, !last && !turned, true);
   const MeanWindows<T>& w = tables.windows;
   const int64_t lines = w.input[0] * w.input[1], row = w.input[2];
@@ -191,14 +204,15 @@ void run_backward(const PoolProblem& p, const AverageParameters& parameters, con
     return pool_turned(planes, from, d.outputs(), to, d.inputs(), [&](const T* grad, int64_t channels, T* dx) {
       table.rows_channels_last_backward(w, channels, grad, dx, 0, lines, false);
     });
+  const auto rows = pairs && tables.one_divisor() ? table.pairs_backward : table.rows_backward;
   if (!last)
     return parallel_ranges(planes * lines, std::max<int64_t>(1, kGrain / row), [&](int64_t begin, int64_t end) {
-      table.rows_backward(w, from, to + begin * row, begin, end, stream);
+      rows(w, from, to + begin * row, begin, end, stream);
     });
   const int64_t wide = row * p.channels;
-  const int64_t rows = p.batch * lines;
-  const int64_t grain = rows_of_chunk(d.each[1], rows, std::max<int64_t>(1, kGrain / wide));
-  parallel_ranges(rows, grain, [&](int64_t begin, int64_t end) {
+  const int64_t all = p.batch * lines;
+  const int64_t grain = rows_of_chunk(d.each[1], all, std::max<int64_t>(1, kGrain / wide));
+  parallel_ranges(all, grain, [&](int64_t begin, int64_t end) {
     table.rows_channels_last_backward(w, p.channels, from, to + begin * wide, begin, end, stream);
   });
 }

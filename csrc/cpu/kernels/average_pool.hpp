@@ -31,6 +31,9 @@ template <class T>
 struct AveragePoolKernels {
   void (*rows)(const MeanWindows<T>&, const T* x, T* y, int64_t begin, int64_t end, bool stream);
   void (*rows_backward)(const MeanWindows<T>&, const T* grad, T* dx, int64_t begin, int64_t end, bool stream);
+  // Narrow rows in windows of two columns each, from the first on, all of the same divisor.
+  void (*pairs)(const MeanWindows<T>&, const T* x, T* y, int64_t begin, int64_t end, bool stream);
+  void (*pairs_backward)(const MeanWindows<T>&, const T* grad, T* dx, int64_t begin, int64_t end, bool stream);
   // `count` adjacent ones of `channels` channels; not past the caches unless they are all.
   void (*rows_channels_last)(const MeanWindows<T>&, int64_t channels, int64_t count, const T* x, T* y,
                              int64_t begin, int64_t end, bool stream);
@@ -48,6 +51,11 @@ void average_rows(const MeanWindows<T>&, const T* x, T* y, int64_t begin, int64_
 template <class T>
 void average_rows_backward(const MeanWindows<T>&, const T* grad, T* dx, int64_t begin, int64_t end,
                            bool stream);
+template <class T>
+void average_pairs(const MeanWindows<T>&, const T* x, T* y, int64_t begin, int64_t end, bool stream);
+template <class T>
+void average_pairs_backward(const MeanWindows<T>&, const T* grad, T* dx, int64_t begin, int64_t end,
+                            bool stream);
 template <class T>
 void average_rows_channels_last(const MeanWindows<T>&, int64_t channels, int64_t count, const T* x, T* y,
                                 int64_t begin, int64_t end, bool stream);
