@@ -21,6 +21,7 @@ struct Each {
 
 template <class T, template <class> class Term>
 struct Terms {
+  static constexpr bool kNextRow = false;
   explicit FASTCONV_INLINE Terms(const NormTerms<T>& t)
       : mean(t.mean), scale(t.scale), bias(t.bias), slope(t.slope), shift(t.shift) {}
   Term<T> mean, scale, bias, slope, shift;
@@ -33,6 +34,7 @@ using AllChannels = Terms<T, Each>;
 // Of a row that is normalised by itself: its own mean and deviation, a weight and a bias for each element.
 template <class T>
 struct OwnStatistics {
+  static constexpr bool kNextRow = true;
   struct Scale {
     FASTCONV_INLINE Vec<T> at(int64_t i, int count) const { return weight.at(i, count) * factor.value; }
     Each<T> weight;
@@ -76,6 +78,7 @@ struct Normalize {
     put<kStream>(y + i, kRelu ? select<T>(v < T(0), zero<T>(), v) : v, count);
   }
   const T* result() const { return y; }
+  FASTCONV_INLINE void fetch(int64_t i) const { __builtin_prefetch(x + i); }
 };
 
 template <class T, bool kRelu, bool kCentred, bool kStream>
@@ -97,6 +100,10 @@ struct Backward {
     put<kStream>(dx + i, g, count);
   }
   const T* result() const { return dx; }
+  FASTCONV_INLINE void fetch(int64_t i) const {
+    __builtin_prefetch(grad + i);
+    __builtin_prefetch(x + i);
+  }
 };
 
 template <bool kStream, class T, class Terms, class Step>
@@ -106,7 +113,10 @@ FASTCONV_INLINE void walk(const Terms& terms, int64_t n, const Step& step) {
     i = to_aligned(step.result(), n);
     if (i > 0) step(terms, 0, int(i));
   }
-  for (; i + kLanes<T> <= n; i += kLanes<T>) step(terms, i, kLanes<T>);
+  for (; i + kLanes<T> <= n; i += kLanes<T>) {
+    if constexpr (kStream && Terms::kNextRow) step.fetch(i + n);   // memory would wait for the sums
+    step(terms, i, kLanes<T>);
+  }
   if (i < n) step(terms, i, int(n - i));
 }
 
