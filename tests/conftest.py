@@ -95,6 +95,8 @@ ON_CUDA: tuple[str, ...] = (
     "test_conv::test_weight_gradient_without_bias",
     "test_conv::test_empty_batch_has_zero_weight_gradient",
     "test_conv::test_nan_and_infinity_stay_in_their_windows",
+    "test_conv_transpose::test_exact",
+    "test_conv_transpose::test_fused_bias_and_activation",
     "test_linear::test_corners_in_every_layout",
     "test_linear::test_random_problems",
     "test_linear::test_no_outputs_have_a_zero_gradient",

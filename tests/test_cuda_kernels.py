@@ -286,6 +286,28 @@ def test_convolution(descriptor, dtype, layout, order):
         np.testing.assert_array_equal(got.get(), want.astype(kind))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "shape, weight, groups",
+    [
+        ((2, 16, 4, 3), (16, 16, 3, 3), 1),
+        ((2, 8, 4, 3), (8, 1, 1, 2), 8),
+        ((1, 3, 2, 3, 2), (3, 4, 1, 2, 2), 1),
+    ],
+)
+def test_transposed_convolution(shape, weight, groups, dtype):
+    """Tiles, groups and volumes, with positions that no tap reaches: bias and activation alone."""
+    kind, name = dtype_of(dtype), f"conv_transpose{len(shape) - 2}d"
+    draw = np.random.default_rng(1).integers
+    x, w, b = (draw(-3, 4, s).astype(kind) for s in (shape, weight, (weight[1] * groups,)))
+    wide = [a.astype(np.float64) for a in (x, w, b)]
+    expected = reference.conv_transpose2d(*wide, 2, 0, 1, groups, activation="relu")
+    for layout in ("contiguous", "channels_last"):
+        sent = [cupy.on_device(a) for a in (lay_out(x, layout), w, b)]
+        y = getattr(ops, name)(*sent, 2, 0, 1, groups, activation="relu")
+        np.testing.assert_array_equal(y.get(), expected.astype(kind))
+
+
 def test_linear_without_features():
     x, weight = (cupy.asarray(np.zeros((n, 0), np.float32)) for n in (3, 4))
     bias = np.arange(4, dtype=np.float32)

@@ -23,6 +23,7 @@ const Backend* cuda_backend() {
     made.conv_forward = cuda::conv_forward;
     made.conv_max_pool = cuda::conv_max_pool;
     made.conv_backward_input = cuda::conv_backward_input;
+    made.conv_transpose = cuda::conv_transpose;
     made.conv_backward_weight = cuda::conv_backward_weight;
     made.linear = cuda::linear;
     made.linear_backward_input = cuda::linear_backward_input;

@@ -43,11 +43,11 @@ void run_forward(const char* operation, const ConvProblem& problem, const View& 
 }
 
 void run_backward_input(const char* operation, const ConvProblem& problem, const View& grad, const View& weight,
-                        Precision precision, const View& dx) {
+                        const View* bias, Activation activation, Precision precision, const View& dx) {
   const DeviceGuard guard(dx.device, operation);
   if (grad.elements() == 0 || dx.elements() == 0) return zero(dx, operation);
   choose({problem, Pass::backward_input, grad.dtype, precision, grad.format, dx.format})
-      .backward_input(operation, problem, grad, weight, dx);
+      .backward_input(operation, problem, grad, weight, bias, activation, dx);
 }
 
 void run_backward_weight(const char* operation, const ConvProblem& problem, const View& grad, const View& x,
@@ -75,7 +75,14 @@ void conv_forward(const ConvProblem& problem, const View& x, const View& weight,
 
 void conv_backward_input(const ConvProblem& problem, const View& grad, const View& weight, Algorithm,
                          Precision precision, const View& dx) {
-  run_backward_input(name_of(problem, Pass::backward_input), problem, grad, weight, precision, dx);
+  run_backward_input(name_of(problem, Pass::backward_input), problem, grad, weight, nullptr, Activation::none,
+                     precision, dx);
+}
+
+void conv_transpose(const ConvProblem& problem, const View& x, const View& weight, const View* bias,
+                    Activation activation, Algorithm, Precision precision, const View& y) {
+  static const char* const names[kMaxSpatial] = {"conv_transpose1d", "conv_transpose2d", "conv_transpose3d"};
+  run_backward_input(names[problem.spatial - 1], problem, x, weight, bias, activation, precision, y);
 }
 
 void conv_backward_weight(const ConvProblem& problem, const View& grad, const View& x, Algorithm,

@@ -13,6 +13,8 @@ void conv_max_pool(const ConvProblem&, const PoolProblem&, const View& x, const 
                    Activation, Algorithm, Precision, const View& y);
 void conv_backward_input(const ConvProblem&, const View& grad, const View& weight, Algorithm, Precision,
                          const View& dx);
+void conv_transpose(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,
+                    Algorithm, Precision, const View& y);
 void conv_backward_weight(const ConvProblem&, const View& grad, const View& x, Algorithm, Precision,
                           const View& dw, const View* db);
 

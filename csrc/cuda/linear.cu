@@ -56,7 +56,8 @@ void linear(const LinearProblem& p, const View& x, const View& weight, const Vie
 
 void linear_backward_input(const LinearProblem& p, const View& grad, const View& weight, Precision precision,
                            const View& dx) {
-  run_backward_input("linear_backward_input", as_convolution(p), grad, weight, precision, dx);
+  run_backward_input("linear_backward_input", as_convolution(p), grad, weight, nullptr, Activation::none,
+                     precision, dx);
 }
 
 void linear_backward_weight(const LinearProblem& p, const View& grad, const View& x, Precision precision,

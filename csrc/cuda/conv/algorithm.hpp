@@ -22,7 +22,7 @@ struct ConvAlgorithm {
   void (*forward)(const char* operation, const ConvProblem&, const View& x, const View& weight,
                   const View* bias, Activation, const View& y);
   void (*backward_input)(const char* operation, const ConvProblem&, const View& grad, const View& weight,
-                         const View& dx);
+                         const View* bias, Activation, const View& dx);
   void (*backward_weight)(const char* operation, const ConvProblem&, const View& grad, const View& x,
                           const View& dw, const View* db);
 };
@@ -34,8 +34,9 @@ extern const ConvAlgorithm direct_conv;        // direct.cu
 // The three passes of a convolution or of a linear layer (linear.cu), which is one of a single position.
 void run_forward(const char* operation, const ConvProblem&, const View& x, const View& weight, const View* bias,
                  Activation, Precision, const View& y);
+// bias, activation: of a transposed convolution.
 void run_backward_input(const char* operation, const ConvProblem&, const View& grad, const View& weight,
-                        Precision, const View& dx);
+                        const View* bias, Activation, Precision, const View& dx);
 void run_backward_weight(const char* operation, const ConvProblem&, const View& grad, const View& x, Precision,
                          const View& dw, const View* db);
 

@@ -207,11 +207,11 @@ void forward(const char* operation, const ConvProblem& p, const View& x, const V
 }
 
 void backward_input(const char* operation, const ConvProblem& p, const View& grad, const View& weight,
-                    const View& dx) {
+                    const View* bias, Activation activation, const View& dx) {
   with_float_type(dx.dtype, [&](auto zero) {
     using T = decltype(zero);
     const auto run = lie_last(p, dx.format, grad.format) ? correlate<T> : correlate_planes<T>;
-    run(operation, p, false, grad, weight, nullptr, Activation::none, dx);
+    run(operation, p, false, grad, weight, bias, activation, dx);
   });
 }
 

@@ -120,15 +120,17 @@ __global__ void __launch_bounds__(kDirectThreads, 4)
 
 template <class T>
 __global__ void __launch_bounds__(kDirectThreads, 4)
-    direct_backward_input_kernel(const __grid_constant__ DirectConv c, const T* grad, const T* weight, T* dx,
-                                 int64_t count) {
+    direct_backward_input_kernel(const __grid_constant__ DirectConv c, const T* grad, const T* weight,
+                                 const T* bias, Activation activation, T* dx, int64_t count) {
   const int64_t step = int64_t(gridDim.x) * kDirectThreads;
   for (int64_t i = int64_t(blockIdx.x) * kDirectThreads + threadIdx.x; i < count; i += step) {
     const Point p = locate(i, c, c.x, &DirectAxis::in);
     const int64_t outputs = p.group * extent(c.y.channels), next = extent(c.x.channels) * c.taps;
-    dx[i] = narrow<T>(sum_taps(c, c.y, &DirectAxis::out, grad + p.image * c.y.image + outputs * c.y.channel,
-                               weight + outputs * next + p.channel * c.taps, next,
-                               [&](int d, int64_t tap) { return reader_of(c.axis[d], p.at[d], tap); }));
+    Accumulator<T> sum = sum_taps(c, c.y, &DirectAxis::out, grad + p.image * c.y.image + outputs * c.y.channel,
+                                  weight + outputs * next + p.channel * c.taps, next,
+                                  [&](int d, int64_t tap) { return reader_of(c.axis[d], p.at[d], tap); });
+    if (bias != nullptr) sum += widen(bias[p.group * extent(c.x.channels) + p.channel]);
+    dx[i] = narrow<T>(activate(activation, sum));
   }
 }
 
@@ -214,12 +216,13 @@ void forward(const char* operation, const ConvProblem& problem, const View& x, c
 }
 
 void backward_input(const char* operation, const ConvProblem& problem, const View& grad, const View& weight,
-                    const View& dx) {
+                    const View* bias, Activation activation, const View& dx) {
   with_float_type(dx.dtype, [&](auto type) {
     using T = decltype(type);
     launch(operation, direct_backward_input_kernel<T>, loop_grid(dx.device, dx.elements(), kDirectThreads, 16),
            kDirectThreads, 0, dx.device.stream, direct_conv_of(problem, dx.format, grad.format),
-           grad.as<const T>(), weight.as<const T>(), dx.as<T>(), dx.elements());
+           grad.as<const T>(), weight.as<const T>(), bias != nullptr ? bias->as<const T>() : nullptr,
+           activation, dx.as<T>(), dx.elements());
   });
 }
 

@@ -233,10 +233,10 @@ void forward(const char* operation, const ConvProblem& p, const View& x, const V
 
 template <class Unit>
 void backward_input(const char* operation, const ConvProblem& p, const View& grad, const View& weight,
-                    const View& dx) {
+                    const View* bias, Activation activation, const View& dx) {
   with_type<Unit>(grad.dtype, [&](auto* type) {
     correlate_arrays<Unit, Pointed<decltype(type)>>({grad.device, operation}, p, backward_correlation(p), false,
-                                                    grad, weight, nullptr, Activation::none, dx);
+                                                    grad, weight, bias, activation, dx);
   });
 }
 
