@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <stdexcept>
 
-extern "C" __attribute__((visibility("default"))) int fc_exp = 0;
 namespace fastconv::cpu {
 
 // One table per compiled instruction set, defined by kernels/table.cpp.

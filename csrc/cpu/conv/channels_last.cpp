@@ -76,7 +76,8 @@ void multiply(const Correlation& c, const CorrelationData<T>& data, const Weight
       args.even = nullptr;
       args.rows = pixels.end - pixels.begin;
       args.step = 1;
-      if (copies && (blocks > 1 || !rows_follow(runs[i], args))) {
+      const bool follow = narrow && blocks == 1 && rows_follow(runs[i], args);
+      if (copies && !follow) {
         copy_rows(runs[i], args, copy);
         copy += args.rows * args.a_stride;
       }

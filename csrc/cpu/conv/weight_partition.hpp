@@ -35,6 +35,9 @@ inline WeightPartition partition(const Correlation& c, int64_t panel, int64_t bu
   part.across = div_up(c.w.out, part.columns);
   const double flops = c.flops_per_pixel() * double(part.rows * c.w.out);
   const int64_t wanted = std::clamp<int64_t>(int64_t(flops / kChunkFlops), 1, kChunks);
+  // Packing the gradient of few pixels again costs less than copies of dw that are larger.
+  if (!lines && c.depth() > part.rows * c.w.out)
+    part.splits = std::max(part.splits, std::min(wanted / (c.groups * part.bundles), c.depth() / kFewestRows));
   part.chunks = std::clamp<int64_t>(wanted / (c.groups * part.bundles * part.splits), 1,
                                     part.across > 1 ? part.rows * part.across : div_up(part.rows, part.strip));
   if (!lines)
