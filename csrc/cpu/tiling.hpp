@@ -49,7 +49,7 @@ void parallel_items(int64_t items, double flops_each, Body&& body) {
 constexpr double kMoveFlops = 16;
 
 // Steps of a reduction that are summed up, from zero, before they are added to what came before: rounding
-// errors grow with the root of their number. The register tiles of packed panels see to it themselves.
+// errors grow with the root of their number. Blocks of GemmKernels::depth are as short.
 constexpr int64_t kSummed = 128;
 
 // Equal blocks of at most about `depth` steps.

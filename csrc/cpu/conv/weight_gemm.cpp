@@ -21,7 +21,7 @@ constexpr int64_t kFewInputs = 8;
 // over in turn while it is in L1.
 constexpr int64_t kCopiedRows = 96, kTileRows = 24;
 // Narrow panels of a task: of the gradient in half an L2, of dw in a quarter.
-constexpr int64_t kMostPanels = 16, kOwnBytes = 128 << 10;
+constexpr int64_t kMostPanels = 8, kOwnBytes = 128 << 10;
 constexpr int64_t kPackedTogether = 16;   // pixels
 
 bool copies_lines(const Correlation& c) { return c.in_channels <= kFewInputs && LineCopy::fits(c); }

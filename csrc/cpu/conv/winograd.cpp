@@ -174,12 +174,12 @@ template <class T>
 void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const TileGrid& grid) {
   const auto& gemm = kernels<T>().gemm;
   const WinogradKernels<T>& transforms = winograd_kernels<T>(grid);
-  // A task computes a panel, or half of one where there are few; of narrow ones two.
+  // A task computes a panel, or half of one where there are few; of the narrowest two.
   const int64_t full = gemm.lanes * gemm.vectors;
   const int64_t channels = gemm.bundle == 1 ? kChannelBlock : 2 * kChannelBlock;
   const bool few = gemm.bundle == 1 && c.groups * div_up(c.out_channels, full) < kChunks;
   const int64_t widest = few ? full / 2 : full, panels = div_up(c.out_channels, widest);
-  const int64_t bundle = gemm.bundle == 1 ? 1 : 2, units = div_up(panels, bundle);
+  const int64_t bundle = div_up(gemm.bundle, 2), units = div_up(panels, bundle);
   const int64_t entries = grid.products(), pitch = round_up(c.in_channels, gemm.lanes) + gemm.lanes;
   const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, kBlockTiles);
   const std::vector<T> zeros(size_t(c.in_channels));

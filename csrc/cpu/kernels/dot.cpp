@@ -6,6 +6,9 @@
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
 
+constexpr int kColumns = max_rows(4) < 6 ? 3 : 4;   // of the widest tile
+constexpr ptrdiff_t kLongestPart = 160;             // steps that are summed up before they are added to others
+
 template <class T, int MR, int NV>
 void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
   constexpr int lanes = kLanes<T>;
@@ -77,15 +80,23 @@ struct DotTile {
   static void run(const DotArgs<T>& args, int64_t m, int64_t n) { dot_tile<T, MR, NV>(args, m, n); }
 };
 
+template <class T, int NV>
+void dot_tiles(const DotArgs<T>& args, int64_t n) {
+  row_tiles<DotTile, T, NV, max_rows(NV) < 6 ? max_rows(NV) : 6>(args, n);
+}
+
 template <class T>
 void dot(const DotArgs<T>& args) {
   int64_t n = 0;
-  for (; n + kVectors <= args.columns; n += kVectors) row_tiles<DotTile, T, kVectors, 6>(args, n);
-#if defined(__AVX512F__) || defined(__aarch64__)
-  if (n + 3 == args.columns) return row_tiles<DotTile, T, 3, 6>(args, n);
-  if (n + 2 == args.columns) return row_tiles<DotTile, T, 2, 6>(args, n);
-#endif
-  if (n + 1 == args.columns) row_tiles<DotTile, T, 1, 6>(args, n);
+  for (; n + kColumns <= args.columns; n += kColumns) dot_tiles<T, kColumns>(args, n);
+  switch (args.columns - n) {
+    case 1:
+      return dot_tiles<T, 1>(args, n);
+    case 2:
+      return dot_tiles<T, 2>(args, n);
+    case 3:
+      return dot_tiles<T, 3>(args, n);
+  }
 }
 
 }   // namespace

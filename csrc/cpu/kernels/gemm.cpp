@@ -12,47 +12,75 @@ FASTCONV_INLINE Vec<T> positive(Vec<T> v) {
   return select<T>(v < zero<T>(), zero<T>(), v);   // keeps NaN
 }
 
-// A tile's sums. What holds for all of it is asked once: tiles of few steps take little longer than their ends.
+// A tile's sums. What holds for a whole vector of columns is asked once: tiles of few steps take little longer
+// than their ends.
 template <class T, int MR, int NV>
 struct Sums {
   Vec<T> at[MR][NV];
 
-  // Each becomes f(itself, row, vector).
   template <class F>
-  FASTCONV_INLINE void each(F f) {
+  FASTCONV_INLINE void each_row(int j, F f) {
+#pragma GCC unroll 16
+    for (int i = 0; i < MR; ++i) f(at[i][j], i);
+  }
+  // Each becomes f(row, vector).
+  template <class F>
+  FASTCONV_INLINE void begin(F f) {
 #pragma GCC unroll 16
     for (int i = 0; i < MR; ++i)
 #pragma GCC unroll 4
-      for (int j = 0; j < NV; ++j) at[i][j] = f(at[i][j], i, j);
+      for (int j = 0; j < NV; ++j) at[i][j] = f(i, j);
   }
   FASTCONV_INLINE void begin(const T* row_bias) {
     if (row_bias)
-      each([&](Vec<T>, int i, int) FASTCONV_LAMBDA { return broadcast(row_bias[i]); });
+      begin([&](int i, int) FASTCONV_LAMBDA { return broadcast(row_bias[i]); });
     else
-      each([](Vec<T>, int, int) FASTCONV_LAMBDA { return zero<T>(); });
+      begin([](int, int) FASTCONV_LAMBDA { return zero<T>(); });
+  }
+  // Adds the products of a(row) and the vector b(column); the fewer of the two stay in registers.
+  template <class A, class B>
+  FASTCONV_INLINE void add(A a, B b) {
+    if constexpr (MR < NV) {
+      Vec<T> av[MR];
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) av[i] = broadcast(a(i));
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) {
+        const Vec<T> bv = held(b(j));
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; ++i) at[i][j] += av[i] * bv;
+      }
+    } else {
+      Vec<T> bv[NV];
+#pragma GCC unroll 4
+      for (int j = 0; j < NV; ++j) bv[j] = b(j);
+#pragma GCC unroll 16
+      for (int i = 0; i < MR; ++i) {
+        const Vec<T> av = broadcast(a(i));
+#pragma GCC unroll 4
+        for (int j = 0; j < NV; ++j) at[i][j] += av * bv[j];
+      }
+    }
   }
   // To c(row, vector), of whose elements the first count(vector) are stored.
   template <class C, class Count>
   FASTCONV_INLINE void finish(C c, Count count, bool accumulate, bool relu, bool past) {
-    bool whole = true;
-    for (int j = 0; j < NV; ++j) whole &= count(j) == kLanes<T>;
-    if (accumulate && whole)
-      each([&](Vec<T> v, int i, int j) FASTCONV_LAMBDA { return v + load(c(i, j)); });
-    else if (accumulate)
-      each([&](Vec<T> v, int i, int j) FASTCONV_LAMBDA { return v + load_partial(c(i, j), count(j)); });
-    if (relu) each([](Vec<T> v, int, int) FASTCONV_LAMBDA { return positive<T>(v); });
-    const auto put = [&](auto to) FASTCONV_LAMBDA {
-      each([&](Vec<T> v, int i, int j) FASTCONV_LAMBDA {
-        to(c(i, j), v, j);
-        return v;
-      });
-    };
-    if (!whole)
-      put([&](T* to, Vec<T> v, int j) FASTCONV_LAMBDA { store_partial(to, v, count(j)); });
-    else if (past)
-      put([](T* to, Vec<T> v, int) FASTCONV_LAMBDA { stream(to, v); });
-    else
-      put([](T* to, Vec<T> v, int) FASTCONV_LAMBDA { store(to, v); });
+#pragma GCC unroll 4
+    for (int j = 0; j < NV; ++j) {
+      const int own = count(j);
+      const bool whole = own == kLanes<T>;
+      if (accumulate && whole)
+        each_row(j, [&](Vec<T>& v, int i) FASTCONV_LAMBDA { v += load(c(i, j)); });
+      else if (accumulate)
+        each_row(j, [&](Vec<T>& v, int i) FASTCONV_LAMBDA { v += load_partial(c(i, j), own); });
+      if (relu) each_row(j, [&](Vec<T>& v, int) FASTCONV_LAMBDA { v = positive<T>(v); });
+      if (!whole)
+        each_row(j, [&](Vec<T>& v, int i) FASTCONV_LAMBDA { store_partial(c(i, j), v, own); });
+      else if (past)
+        each_row(j, [&](Vec<T>& v, int i) FASTCONV_LAMBDA { stream(c(i, j), v); });
+      else
+        each_row(j, [&](Vec<T>& v, int i) FASTCONV_LAMBDA { store(c(i, j), v); });
+    }
   }
 };
 
@@ -97,17 +125,12 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
     __builtin_prefetch(c[i] + NV * lanes - 1, 1);   // rows of planes begin within lines
   }
   Sums<T, MR, NV> sums;
-  auto& acc = sums.at;
   const auto count = [=](int j) FASTCONV_LAMBDA { return j < NV - 1 ? lanes : tail; };
   if (args.column_bias && !args.accumulate)
-    sums.each([&](Vec<T>, int, int j)
-                  FASTCONV_LAMBDA { return load_partial(args.column_bias + j * lanes, count(j)); });
+    sums.begin([&](int, int j)
+                   FASTCONV_LAMBDA { return load_partial(args.column_bias + j * lanes, count(j)); });
   else
     sums.begin(args.row_bias && !args.accumulate ? args.row_bias + m : nullptr);
-  Vec<T> total[MR][NV];
-  bool folded = false;
-  // Parts of the block, wherever runs begin: a row that leaves taps out has the bits of one that reads zeros.
-  int64_t part = 0;
   for (int64_t r = 0; r < args.run_count; ++r) {
     const Run<T>& run = args.runs[r];
     const T* b = args.b + run.first * (NV * lanes);
@@ -117,49 +140,22 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
     const ptrdiff_t ahead = args.step > 1 ? 16 * args.step : 0;
     const auto steps = [&](int64_t count) __attribute__((always_inline)) {
       for (int64_t p = 0; p < count; ++p, at += args.step, b += NV * lanes) {
-        Vec<T> bv[NV];
         if (ahead) __builtin_prefetch(a.at(MR - 1) + at + ahead);
-        for (int j = 0; j < NV; ++j) bv[j] = load(b + j * lanes);
-#pragma GCC unroll 16
-        for (int i = 0; i < MR; ++i) {
-          const Vec<T> av = broadcast(a.at(i)[at]);
-          for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
-        }
+        sums.add([&](int i) FASTCONV_LAMBDA { return a.at(i)[at]; },
+                 [&](int j) FASTCONV_LAMBDA { return load(b + j * lanes); });
       }
     };
-    for (int64_t p = 0; p < run.length;) {
-      int64_t end = run.length;
-      if constexpr (kDepth > kLongestPart) {
-        const int64_t own = (run.first + p) / kLongestPart, until = (own + 1) * kLongestPart - run.first;
-        end = until < end ? until : end;
-        if (own != part) {
+    if (a.kFetch && args.step == 1 && m + 2 * MR <= args.rows) {
+      constexpr int line = 64 / int(sizeof(T));   // of the cache
+      for (int64_t p = 0; p < run.length; p += line) {
 #pragma GCC unroll 16
-          for (int k = 0; k < MR; ++k)
-            for (int j = 0; j < NV; ++j) {
-              total[k][j] = folded ? total[k][j] + acc[k][j] : acc[k][j];
-              acc[k][j] = zero<T>();
-            }
-          folded = true;
-          part = own;
-        }
+        for (int k = 0; k < MR; ++k) __builtin_prefetch(a.next(k) + p);
+        steps(run.length - p < line ? run.length - p : line);
       }
-      if (a.kFetch && args.step == 1 && m + 2 * MR <= args.rows) {
-        constexpr int line = 64 / int(sizeof(T));   // of the cache
-        for (; p < end; p += line) {
-#pragma GCC unroll 16
-          for (int k = 0; k < MR; ++k) __builtin_prefetch(a.next(k) + p);
-          steps(end - p < line ? end - p : line);
-        }
-      } else {
-        steps(end - p);
-      }
-      p = end;
+    } else {
+      steps(run.length);
     }
   }
-  if (folded)
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i)
-      for (int j = 0; j < NV; ++j) acc[i][j] += total[i][j];
   sums.finish([&](int i, int j) FASTCONV_LAMBDA { return c[i] + j * lanes; }, count, args.accumulate, args.relu,
               args.stream);
 }
@@ -167,7 +163,6 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
 template <class T, int MR, int NV>
 void planar_tile(const PlanarArgs<T>& args, int64_t m) {
   Sums<T, MR, NV> sums;
-  auto& acc = sums.at;
   sums.begin(args.row_bias && !args.accumulate ? args.row_bias + m : nullptr);
   const T *w[MR], *x[NV];
   T* c[NV];
@@ -179,13 +174,8 @@ void planar_tile(const PlanarArgs<T>& args, int64_t m) {
   }
   for (int64_t l = 0; l < args.steps; ++l) {
     const ptrdiff_t at = args.offsets[l];
-    Vec<T> bv[NV];
-    for (int j = 0; j < NV; ++j) bv[j] = load(x[j] + at);
-#pragma GCC unroll 16
-    for (int i = 0; i < MR; ++i) {
-      const Vec<T> av = broadcast(w[i][l]);
-      for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
-    }
+    sums.add([&](int i) FASTCONV_LAMBDA { return w[i][l]; },
+             [&](int j) FASTCONV_LAMBDA { return load(x[j] + at); });
   }
   const ptrdiff_t stride = args.c_stride;
   sums.finish([&](int i, int j) FASTCONV_LAMBDA { return c[j] + i * stride; },
@@ -217,12 +207,10 @@ void panel(const PanelArgs<T>& args) {
       return panel_of<T, 1>(args);
     case 2:
       return panel_of<T, 2>(args);
-#if defined(__AVX512F__) || defined(__aarch64__)
     case 3:
       return panel_of<T, 3>(args);
     case 4:
       return panel_of<T, 4>(args);
-#endif
   }
 }
 
@@ -233,12 +221,10 @@ void planar(const PlanarArgs<T>& args) {
       return row_tiles<PlanarTile, T, 1>(args);
     case 2:
       return row_tiles<PlanarTile, T, 2>(args);
-#if defined(__AVX512F__) || defined(__aarch64__)
     case 3:
       return row_tiles<PlanarTile, T, 3>(args);
     case 4:
       return row_tiles<PlanarTile, T, 4>(args);
-#endif
   }
 }
 

@@ -9,7 +9,7 @@ namespace fastconv::cpu {
 // Widest tile in vectors, in every instruction set's kernels.
 constexpr int kMaxVectors = 4;
 // Most steps of a block: GemmKernels::depth and a quarter, rounded up.
-constexpr int kDeepest = 256 + 256 / 4 + 16;
+constexpr int kDeepest = 128 + 128 / 4 + 16;
 
 // A stretch of the reduction during which the rows of A advance evenly.
 template <class T>
@@ -86,8 +86,8 @@ template <class T>
 struct GemmKernels {
   int lanes;     // elements of a vector
   int vectors;   // vectors of the widest panel
-  // Steps of the reduction between two visits to C: a panel of so many is at most 32 KB, two thirds of L1.
-  // Loading and storing C then costs about 3 %.
+  // Steps of the reduction between two visits to C: a panel of so many is at most 32 KB, two thirds of L1
+  // with AVX-512, half of it elsewhere. Loading and storing C then costs about 3 %.
   int depth;
   // Narrow panels to share a pass over what they read together, which would come from beyond L2 for each of
   // them; rows of A are copied side by side for them. 1: panels are wide.

@@ -7,19 +7,17 @@
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
 
-// Loads bind below about 2.4 FMAs a load: with 32 registers tiles are 6x4, 9x3 and 14x2, with 16 registers 6x2
-// and 12x1.
-#if defined(__AVX512F__) || defined(__aarch64__)
+// Loads bind below about 2.4 FMAs a load where the next level of the cache, or another thread of the core,
+// takes its share: with 32 registers tiles are 6x4, 9x3 and 14x2, with 16 registers 3x4, 4x3, 6x2 and 12x1.
 constexpr int kVectors = 4;
+#if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int max_rows(int vectors) { return vectors == 4 ? 6 : vectors == 3 ? 9 : 14; }
 #else
-constexpr int kVectors = 2;
-constexpr int max_rows(int vectors) { return vectors == 2 ? 6 : 12; }
+constexpr int max_rows(int vectors) { return 12 / vectors; }
 #endif
 constexpr int kBundle = 256 / (kVectors * kVectorBytes);
-constexpr int kDepth = kBundle > 1 ? 256 : 128;
+constexpr int kDepth = 128;
 static_assert(kDepth + kDepth / 4 + 16 <= kDeepest);
-constexpr int64_t kLongestPart = 160;   // steps; longer blocks are summed in parts, see kSummed in tiling.hpp
 
 // Calls tile<rows, NV> with the compile-time number of rows, 1 <= rows <= MR.
 template <template <class, int, int> class Tile, class T, int MR, int NV, class Args, class... At>
