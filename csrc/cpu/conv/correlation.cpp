@@ -139,6 +139,17 @@ template Correlation without_skips(const Correlation&, const float*, float*);
 template Correlation without_skips(const Correlation&, const double*, double*);
 
 template <class T>
+void weight_rows_of(const Correlation& c, const T* weight, T* to) {
+  for (int64_t k = 0; k < c.out_channels; ++k)
+    for (int64_t r = 0; r < c.h.taps; ++r)
+      for (int64_t s = 0; s < c.w.taps; ++s)
+        for (int64_t i = 0; i < c.in_channels; ++i)
+          *to++ = weight[c.weight_base + k * c.weight_out + i * c.weight_in + r * c.weight_h + s * c.weight_w];
+}
+template void weight_rows_of(const Correlation&, const float*, float*);
+template void weight_rows_of(const Correlation&, const double*, double*);
+
+template <class T>
 void turn_kernels(std::vector<Correlation>& parts, const T* weight, T* turned) {
   const int64_t channels = parts.front().out_channels, kernel = parts.front().weight_out;
   const int64_t size = channels * kernel;

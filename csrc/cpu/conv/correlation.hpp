@@ -99,8 +99,9 @@ extern const CorrelationAlgorithm winograd_lanes_2x2_5x5;
 extern const CorrelationAlgorithm winograd_2x2_3x3;   // winograd.cpp
 extern const CorrelationAlgorithm winograd_4x4_3x3;
 extern const CorrelationAlgorithm winograd_2x2_5x5;
-extern const CorrelationAlgorithm channels_last_few;   // channels_last.cpp
-extern const CorrelationAlgorithm channels_last;
+extern const CorrelationAlgorithm channels_last_dot;   // channels_last_dot.cpp
+extern const CorrelationAlgorithm channels_last_few;   // channels_last_few.cpp
+extern const CorrelationAlgorithm channels_last;       // channels_last.cpp
 extern const CorrelationAlgorithm turned_strips;
 extern const CorrelationAlgorithm batch_lanes;     // batch_lanes.cpp
 extern const CorrelationAlgorithm planar_direct;   // planar_direct.cpp
@@ -136,6 +137,10 @@ bool skips_pixels(const Correlation&);
 // The pixels of all planes that such a kernel reads, side by side, and the correlation over them.
 template <class T>
 Correlation without_skips(const Correlation&, const T* in, T* to);
+
+// The weight as a row for each output channel of steps (tap row, tap, input channel).
+template <class T>
+void weight_rows_of(const Correlation&, const T* weight, T* to);
 
 // Backward, the kernels of neighbouring output channels lie side by side. Tap by tap instead, output channels
 // side by side, they can be packed row by row.

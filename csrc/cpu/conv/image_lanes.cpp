@@ -78,17 +78,6 @@ template void put_images(const float*, bool, int64_t, int64_t, int64_t, int64_t,
 template void put_images(const double*, bool, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, double*,
                          MemoryFormat);
 
-template <class T>
-void weight_rows_of(const Correlation& c, const T* weight, T* to) {
-  for (int64_t k = 0; k < c.out_channels; ++k)
-    for (int64_t r = 0; r < c.h.taps; ++r)
-      for (int64_t s = 0; s < c.w.taps; ++s)
-        for (int64_t i = 0; i < c.in_channels; ++i)
-          *to++ = weight[c.weight_base + k * c.weight_out + i * c.weight_in + r * c.weight_h + s * c.weight_w];
-}
-template void weight_rows_of(const Correlation&, const float*, float*);
-template void weight_rows_of(const Correlation&, const double*, double*);
-
 bool wasteful(int64_t n) { return 10 * n < 9 * round_up(n, kImageLanes); }
 
 }   // namespace fastconv::cpu

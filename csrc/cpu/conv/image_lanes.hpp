@@ -32,10 +32,6 @@ template <class T>
 void put_images(const T* computed, bool planes, int64_t channels, int64_t height, int64_t columns, int64_t p0,
                 int64_t p1, int64_t images, T* to, MemoryFormat);
 
-// The weight as a row for each output channel of steps (tap row, tap, input channel).
-template <class T>
-void weight_rows_of(const Correlation&, const T* weight, T* to);
-
 // Whether n of 16 lanes at a time leave more than a tenth of them empty.
 bool wasteful(int64_t n);
 
