@@ -67,7 +67,7 @@ FASTCONV_INLINE Vec<T> LaneMask<T>::load_from(const T* p) const {
 #endif
 
 // The columns of a row that positions [q, q + count) of axis w read through tap s; zeros where there are none.
-// kStride: of the columns, 0 for any.
+// Of stride 2 they come in the order of every_second_mixed. kStride: of the columns, 0 for any.
 template <class T, int kStride>
 struct Columns {
   const T* plane;
@@ -89,7 +89,7 @@ struct Columns {
     const T* p = plane + y0 * pitch + i * pitch;
     constexpr int n = kLanes<T>;
     if constexpr (kStride == 1) return low.load_from(p);
-    if constexpr (kStride == 2) return every_second<T>(low.load_from(p), high.load_from(p + n - 1));
+    if constexpr (kStride == 2) return every_second_mixed<T>(low.load_from(p), high.load_from(p + n - 1));
     Vec<T> v = zero<T>();
     for (int i = 0; i < n; ++i)
       if (i >= range.begin && i < range.end) v[i] = p[i * stride];

@@ -39,6 +39,9 @@ FASTCONV_INLINE void sum_columns(const PlaneForward<T>& a, const Plane<T>& plane
           a.h, p, rows, [&](int64_t y0, int64_t i, int) FASTCONV_LAMBDA { return columns(y0, i); },
           [=](int64_t k, int) FASTCONV_LAMBDA { return broadcast(weights[k]); }, to);
     }
+  if constexpr (kColumnStride == 2)
+#pragma GCC unroll 8
+    for (int i = 0; i < kTile; ++i) acc[i] = reordered<T>(acc[i]);
   if (a.relu)
 #pragma GCC unroll 8
     for (int i = 0; i < kTile; ++i) acc[i] = select<T>(acc[i] < zero<T>(), zero<T>(), acc[i]);
@@ -160,7 +163,10 @@ FASTCONV_INLINE void gradient_tile(const PlaneGradient<T>& a, const T* in, const
   const LaneMask<T> mask(LaneRange{0, count});
   Vec<T> grad[kCount];
 #pragma GCC unroll 8
-  for (int i = 0; i < kCount; ++i) grad[i] = mask.load_from(from + (p + i) * a.w.out + q);
+  for (int i = 0; i < kCount; ++i) {
+    grad[i] = mask.load_from(from + (p + i) * a.w.out + q);
+    if constexpr (kColumnStride == 2) grad[i] = reordered<T>(grad[i]);   // as the columns are
+  }
   T* sums = a.sums;
   for (int64_t j = 0; j < a.inputs; ++j)
     for (int64_t s = 0; s < a.w.taps; ++s, sums += a.h.taps * lanes) {

@@ -209,15 +209,32 @@ FASTCONV_INLINE Vec<T> even_lanes(Vec<T> a, Vec<T> b) {
 #endif
 }
 
-// Elements 0, 2, 4, .. of 2 * kLanes - 1; `high` starts at element kLanes - 1, so nothing past the last is
-// read.
+// Elements 0, 2, 4, .. of 2 * kLanes - 1 in an order that reordered() turns into theirs, and theirs into it:
+// with AVX2 that takes a second shuffle. `high` starts at element kLanes - 1, so nothing past the last is read.
 template <class T>
-FASTCONV_INLINE Vec<T> every_second(Vec<T> low, Vec<T> high) {
+FASTCONV_INLINE Vec<T> every_second_mixed(Vec<T> low, Vec<T> high) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  if constexpr (kLanes<T> == 4) return __builtin_shufflevector(low, high, 0, 5, 2, 7);
+  if constexpr (kLanes<T> == 8) return __builtin_shufflevector(low, high, 0, 2, 9, 11, 4, 6, 13, 15);
+#else
   if constexpr (kLanes<T> == 2) return __builtin_shufflevector(low, high, 0, 3);
   if constexpr (kLanes<T> == 4) return __builtin_shufflevector(low, high, 0, 2, 5, 7);
   if constexpr (kLanes<T> == 8) return __builtin_shufflevector(low, high, 0, 2, 4, 6, 9, 11, 13, 15);
   if constexpr (kLanes<T> == 16)
     return __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 17, 19, 21, 23, 25, 27, 29, 31);
+#endif
+}
+template <class T>
+FASTCONV_INLINE Vec<T> reordered(Vec<T> v) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  return (Vec<T>)_mm256_permute4x64_epi64((__m256i)v, 0xd8);
+#else
+  return v;
+#endif
+}
+template <class T>
+FASTCONV_INLINE Vec<T> every_second(Vec<T> low, Vec<T> high) {
+  return reordered<T>(every_second_mixed<T>(low, high));
 }
 
 // Lanes a0 b0 a1 b1 .. of two vectors, in two.
