@@ -74,6 +74,7 @@ struct Columns {
   int64_t pitch, stride;
   LaneRange range;
   LaneMask<T> low, high;
+  bool whole;   // no lane is masked, which takes AMD's processors several loads' time
 
   static FASTCONV_INLINE LaneRange inside(const TapAxis& w, int64_t x0, int count) {
     const int64_t stride = kStride ? kStride : w.stride;
@@ -88,6 +89,7 @@ struct Columns {
   FASTCONV_INLINE Vec<T> operator()(int64_t y0, int64_t i) const {
     const T* p = plane + y0 * pitch + i * pitch;
     constexpr int n = kLanes<T>;
+    if (whole) return kStride == 1 ? load(p) : every_second_mixed<T>(load(p), load(p + n - 1));
     if constexpr (kStride == 1) return low.load_from(p);
     if constexpr (kStride == 2) return every_second_mixed<T>(low.load_from(p), high.load_from(p + n - 1));
     Vec<T> v = zero<T>();
@@ -103,7 +105,8 @@ struct Columns {
         stride(w.stride),
         range(inside(w, x0, count)),
         low(kStride == 1 ? range : halves(range, 0)),
-        high(halves(range, kLanes<T> - 1)) {}
+        high(halves(range, kLanes<T> - 1)),
+        whole(kStride > 0 && range.begin == 0 && range.end == kLanes<T>) {}
   // The elements of every second lane, seen from element `offset` on.
   static FASTCONV_INLINE LaneRange halves(LaneRange r, int offset) {
     constexpr int n = kLanes<T>;

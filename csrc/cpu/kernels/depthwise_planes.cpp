@@ -164,7 +164,8 @@ FASTCONV_INLINE void gradient_tile(const PlaneGradient<T>& a, const T* in, const
   Vec<T> grad[kCount];
 #pragma GCC unroll 8
   for (int i = 0; i < kCount; ++i) {
-    grad[i] = mask.load_from(from + (p + i) * a.w.out + q);
+    const T* at = from + (p + i) * a.w.out + q;
+    grad[i] = count == lanes ? load(at) : mask.load_from(at);
     if constexpr (kColumnStride == 2) grad[i] = reordered<T>(grad[i]);   // as the columns are
   }
   T* sums = a.sums;
