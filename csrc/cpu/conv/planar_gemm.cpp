@@ -13,8 +13,8 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kRowBlock = 96;   // output channels whose weight, of a block of steps, half fills L2
-constexpr int64_t kFewRows = 96;    // fewer output channels would not pay for gathering a block again
+constexpr int64_t kRowBlock = 192;   // output channels whose weight, of a block of steps, half fills L2
+constexpr int64_t kFewRows = 96;     // fewer output channels would not pay for gathering a block again
 
 // Pixels [begin, end) of the row of all images, packed with `padded` between steps. `inside`: of one image
 // whose result they are computed in, from element `out` on.

@@ -1,6 +1,7 @@
 // Register tiles: MR rows of broadcast A times NV vectors of B, packed or of planes in place.
 #include "gemm.hpp"
 
+#include "lanes.hpp"
 #include "tiles.hpp"
 #include "vec.hpp"
 
@@ -127,8 +128,7 @@ void panel_tile(const PanelArgs<T>& args, int64_t m) {
   Sums<T, MR, NV> sums;
   const auto count = [=](int j) FASTCONV_LAMBDA { return j < NV - 1 ? lanes : tail; };
   if (args.column_bias && !args.accumulate)
-    sums.begin([&](int, int j)
-                   FASTCONV_LAMBDA { return load_partial(args.column_bias + j * lanes, count(j)); });
+    sums.begin([&](int, int j) FASTCONV_LAMBDA { return take(args.column_bias + j * lanes, count(j)); });
   else
     sums.begin(args.row_bias && !args.accumulate ? args.row_bias + m : nullptr);
   for (int64_t r = 0; r < args.run_count; ++r) {

@@ -1,5 +1,6 @@
 #include "pack.hpp"
 
+#include "lanes.hpp"
 #include "vec.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
@@ -151,7 +152,7 @@ Vec<T> sum_rows(const T* src, ptrdiff_t src_stride, int64_t first, int64_t last,
     return sum_rows(src, src_stride, first, middle, count) + sum_rows(src, src_stride, middle, last, count);
   }
   Vec<T> total = zero<T>();
-  for (int64_t i = first; i < last; ++i) total += load_partial(src + i * src_stride, count);
+  for (int64_t i = first; i < last; ++i) total += take(src + i * src_stride, count);
   return total;
 }
 
@@ -160,8 +161,8 @@ void add_rows(const T* src, ptrdiff_t src_stride, int64_t rows, int64_t columns,
   constexpr int lanes = kLanes<T>;
   for (int64_t j = 0; j < columns; j += lanes) {
     const int count = columns - j < lanes ? int(columns - j) : lanes;
-    const Vec<T> total = load_partial(sum + j, count) + sum_rows(src + j, src_stride, 0, rows, count);
-    store_partial(sum + j, total, count);
+    const Vec<T> total = take(sum + j, count) + sum_rows(src + j, src_stride, 0, rows, count);
+    put<false>(sum + j, total, count);
   }
 }
 
