@@ -85,17 +85,28 @@ struct Columns {
   }
   FASTCONV_INLINE Columns(const TapAxis& w, const T* from, int64_t q, int64_t s, int count)
       : Columns(w, from, q * w.stride + w.first + s * w.step, count) {}
-  // Row y0 + i.
-  FASTCONV_INLINE Vec<T> operator()(int64_t y0, int64_t i) const {
+  // Row y0 + i. kWhole: as `whole` says.
+  template <bool kWhole>
+  FASTCONV_INLINE Vec<T> row(int64_t y0, int64_t i) const {
     const T* p = plane + y0 * pitch + i * pitch;
     constexpr int n = kLanes<T>;
-    if (whole) return kStride == 1 ? load(p) : every_second_mixed<T>(load(p), load(p + n - 1));
+    if constexpr (kWhole && kStride == 1) return load(p);
+    if constexpr (kWhole && kStride == 2) return every_second_mixed<T>(load(p), load(p + n - 1));
     if constexpr (kStride == 1) return low.load_from(p);
     if constexpr (kStride == 2) return every_second_mixed<T>(low.load_from(p), high.load_from(p + n - 1));
     Vec<T> v = zero<T>();
     for (int i = 0; i < n; ++i)
       if (i >= range.begin && i < range.end) v[i] = p[i * stride];
     return v;
+  }
+
+  // Calls body with the rows as a function of (y0, i).
+  template <class Body>
+  FASTCONV_INLINE void rows(Body body) const {
+    if (kStride > 0 && whole)
+      body([this](int64_t y0, int64_t i, int) FASTCONV_LAMBDA { return row<(kStride > 0)>(y0, i); });
+    else
+      body([this](int64_t y0, int64_t i, int) FASTCONV_LAMBDA { return row<false>(y0, i); });
   }
 
  private:

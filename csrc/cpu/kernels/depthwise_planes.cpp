@@ -35,9 +35,10 @@ FASTCONV_INLINE void sum_columns(const PlaneForward<T>& a, const Plane<T>& plane
   for (int64_t j = 0; j < a.inputs; ++j)
     for (int64_t s = 0; s < w.taps; ++s, weights += a.h.taps) {
       const Columns<T, kColumnStride> columns(w, plane.in + j * a.h.in * w.in, q, s, count);
-      add_taps<T, kTaps, kStride, kInside>(
-          a.h, p, rows, [&](int64_t y0, int64_t i, int) FASTCONV_LAMBDA { return columns(y0, i); },
-          [=](int64_t k, int) FASTCONV_LAMBDA { return broadcast(weights[k]); }, to);
+      columns.rows([&](auto row) FASTCONV_LAMBDA {
+        add_taps<T, kTaps, kStride, kInside>(
+            a.h, p, rows, row, [=](int64_t k, int) FASTCONV_LAMBDA { return broadcast(weights[k]); }, to);
+      });
     }
   if constexpr (kColumnStride == 2)
 #pragma GCC unroll 8
@@ -172,8 +173,9 @@ FASTCONV_INLINE void gradient_tile(const PlaneGradient<T>& a, const T* in, const
   for (int64_t j = 0; j < a.inputs; ++j)
     for (int64_t s = 0; s < a.w.taps; ++s, sums += a.h.taps * lanes) {
       const Columns<T, kColumnStride> columns(a.w, in + j * a.h.in * a.w.in, q, s, count);
-      add_products<T, kTaps, kStride, kCount, kInside>(
-          a.h, p, [&](int64_t y0, int64_t i, int) FASTCONV_LAMBDA { return columns(y0, i); }, &grad, sums);
+      columns.rows([&](auto row) FASTCONV_LAMBDA {
+        add_products<T, kTaps, kStride, kCount, kInside>(a.h, p, row, &grad, sums);
+      });
     }
   if (!a.bias) return;
   Vec<T> sum = grad[0];
