@@ -19,9 +19,9 @@ namespace {
 const CorrelationAlgorithm* const winograds[] = {&winograd_lanes_2x2_3x3, &winograd_lanes_4x4_3x3,
                                                  &winograd_lanes_2x2_5x5, &winograd_2x2_3x3,
                                                  &winograd_4x4_3x3,       &winograd_2x2_5x5};
-const CorrelationAlgorithm* const correlations[] = {&depthwise,         &planar_depthwise, &batch_lanes, &channels_last_dot,
-                                                    &channels_last_few, &channels_last,    &turned_strips,
-                                                    &planar_direct,     &planar_gemm};
+const CorrelationAlgorithm* const correlations[] = {&depthwise,         &planar_depthwise,  &batch_lanes,
+                                                    &channels_last_dot, &channels_last_few, &channels_last,
+                                                    &turned_strips,     &planar_direct,     &planar_gemm};
 const WeightGradientAlgorithm* const winograd_gradients[] = {&winograd_weight_2x2_3x3, &winograd_weight_4x4_3x3,
                                                              &winograd_weight_2x2_5x5};
 const WeightGradientAlgorithm* const weight_gradients[] = {&depthwise_gradient, &planar_depthwise_gradient,

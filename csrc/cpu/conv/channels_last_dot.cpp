@@ -49,8 +49,8 @@ void compute_row(const Correlation& c, const CorrelationData<T>& data, const std
   const int64_t n = row / c.h.out, p = row % c.h.out, pixel = c.w.out_step * c.out_channels;
   const Reach h = reach(c.h, p);
   const T* image = data.in + n * c.h.in * c.w.in * c.in_channels;
-  T* out = data.out + ((n * c.h.extent + c.h.out_first + p * c.h.out_step) * c.w.extent + c.w.out_first) *
-                          c.out_channels;
+  T* out = data.out +
+           ((n * c.h.extent + c.h.out_first + p * c.h.out_step) * c.w.extent + c.w.out_first) * c.out_channels;
   for (int64_t q = 0; q < c.w.out && data.bias; ++q) std::copy_n(data.bias, c.out_channels, out + q * pixel);
   std::vector<const T*> pixels;
   for (const Stretch& part : stretches) {

@@ -100,7 +100,11 @@ def gallery(args: argparse.Namespace) -> int:
     from fastconv import examples
 
     known, rows = examples.scripts(), examples.rows()
-    names = list(known) if args.all else [n for name in args.names for n in rows.get(name.upper(), [name])]
+    names = (
+        list(known)
+        if args.all
+        else [n for name in args.names for n in rows.get(name.upper(), [name])]
+    )
     if unknown := [name for name in names if name not in known]:
         raise ValueError(f"no script or row {unknown[0]!r}; `fastconv gallery` lists them")
     folders = [Path(folder) if folder else None for folder in (args.output, args.data_dir)]
