@@ -251,6 +251,34 @@ def test_groups_of_few_channels_have_their_own_kernels(descriptor, pass_name):
         assert _core.conv_implementation(problem, pass_name, "float32", layout, layout) == name
 
 
+@pytest.mark.parametrize(
+    ("descriptor", "pass_name"),
+    [
+        ("n2c3h24k32r3sh2p1", "backward_input"),
+        ("n2c3h24k64r7sh2p3", "backward_input"),
+        ("n1c1h1w4100k16r1s9pw4", "backward_input"),
+        ("n2c32h9k3r3p1dh2", "forward"),
+        ("n2c48h7k8r1", "forward"),
+    ],
+)
+def test_few_outputs_channels_last_are_dot_products(cpu, descriptor, pass_name):
+    problem = parse_descriptor(descriptor)
+    for layout in ("contiguous", "channels_last"):
+        name = _core.conv_implementation(problem, pass_name, "float32", layout, layout)
+        assert (name == "channels-last-dot") == (layout == "channels_last"), name
+    for dtype in ("float32", "float64"):
+        check(cpu.ops, descriptor, pass_name, "channels_last", dtype)
+
+
+@pytest.mark.parametrize(
+    "descriptor", ["n2g2c40h11k70r3sh2p1", "n1c19h9k35r5sh3p2", "n2g3c36h8k60r2sh2"]
+)
+def test_strided_backward_of_kernels_turned_once(cpu, descriptor):
+    for layout in ("contiguous", "channels_last"):
+        for dtype in ("float32", "float64"):
+            check(cpu.ops, descriptor, "backward_input", layout, dtype)
+
+
 def test_every_set_has_its_passes():
     assert passes("pool:n1c1h4r2") == ("forward", "backward_input")
     assert passes("n1c1h4k1r1") == PASSES

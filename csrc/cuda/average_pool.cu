@@ -75,9 +75,10 @@ MeanResults results_of(const char* operation, const PoolProblem& p, const View& 
                        const int64_t (&extents)[3]) {
   MeanResults results;
   results.count = like.elements();
-  if (ceil_div(results.count, kAverageThreads) >= int64_t(1) << 31)
+  constexpr int kFewest = 8;   // results of a block
+  if (ceil_div(results.count, kFewest) >= int64_t(1) << 31)
     throw std::runtime_error(std::string(operation) + ": a result of " + std::to_string(results.count) +
-                             " elements is too large for CUDA arrays (2**39)");
+                             " elements is too large for CUDA arrays (2**34)");
   results.cell = Divisor64(like.format == MemoryFormat::channels_last ? p.channels : 1);
   results.width = Divisor64(extents[2]);
   results.height = Divisor64(extents[1]);

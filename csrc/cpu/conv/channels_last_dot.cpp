@@ -74,9 +74,20 @@ void run(const Correlation& c, const CorrelationData<T>& data) {
   const memory::Buffer rows(size_t(c.out_channels * c.depth()) * sizeof(T));
   weight_rows_of(c, data.weight, rows.as<T>());
   const std::vector<const T*> weights = row_pointers<T>(rows.as<const T>(), c.out_channels, c.depth());
-  const std::vector<Stretch> stretches = stretches_of(c.w);
-  parallel_items(c.batch * c.h.out, c.flops_per_pixel() * double(c.w.out),
-                 [&](int64_t row) { compute_row(c, data, stretches, weights, row); });
+  // Parts of rows where these are few, as in one dimension.
+  constexpr int64_t kFewestColumns = 256;
+  const int64_t rows_out = c.batch * c.h.out, most = std::max<int64_t>(1, c.w.out / kFewestColumns);
+  const int64_t parts = std::clamp<int64_t>(div_up(kChunks, rows_out), 1, most);
+  std::vector<Correlation> columns;
+  std::vector<std::vector<Stretch>> stretches;
+  for (int64_t i = 0; i < parts; ++i) {
+    columns.push_back(columns_of(c, part_begin(c.w.out, parts, i), part_begin(c.w.out, parts, i + 1)));
+    stretches.push_back(stretches_of(columns.back().w));
+  }
+  parallel_items(rows_out * parts, c.flops_per_pixel() * double(c.w.out / parts), [&](int64_t item) {
+    const size_t part = size_t(item % parts);
+    compute_row(columns[part], data, stretches[part], weights, item / parts);
+  });
 }
 
 bool accepts(const Correlation& c, MemoryFormat in, MemoryFormat out) {

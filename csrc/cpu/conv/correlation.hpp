@@ -52,8 +52,8 @@ inline Correlation columns_of(Correlation c, int64_t begin, int64_t end) {
 
 // Groups that are not worth a matrix product each: depthwise convolution and its like.
 bool few_channels_a_group(const Correlation&);
-// Other convolutions whose output channels (of a group) leave half a vector of them empty and more: computed in
-// planes, where pixels fill the vectors.
+// Other convolutions whose output channels (of a group) leave half a vector of them empty and more: computed as
+// dot products over many input channels or in planes, where pixels fill the vectors.
 bool few_outputs(const Correlation&);
 
 // 1-D problems count as 2-D ones of height 1; of 3-D ones (volume.cpp) the correlations are those of a slice.

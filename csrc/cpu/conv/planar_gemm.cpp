@@ -1,6 +1,7 @@
 // Convolution of planes (NCHW) as a packed matrix product: output channels are broadcast, pixels lie along the
-// vectors. The output pixels of all images form one row, cut into panels of 64: the input under 128 or so of
-// the products' steps is gathered into a block that stays in L1 while the output channels pass over it.
+// vectors. The output pixels of all images form one row, cut into panels of four vectors: the input under 128
+// or so of the products' steps is gathered into a block that stays in L1 while the output channels pass over
+// it.
 #include <cstring>
 
 #include "../../core/memory.hpp"

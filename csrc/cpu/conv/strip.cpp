@@ -154,6 +154,13 @@ void pack_panels(const Correlation& c, const T* weight, int64_t panel, T* packed
     const int64_t i1 = part_begin(c.in_channels, slices, task % slices + 1);
     T* to = packed + block * depth * panel;
     const T* from = weight + c.weight_base + block / panels * c.weight_group + j * panel * c.weight_out;
+    if (c.weight_out == 1) {
+      for (int64_t t = 0; t < c.taps(); ++t)
+        kernels<T>().pack.copy(from + i0 * c.weight_in + t / c.w.taps * c.weight_h + t % c.w.taps * c.weight_w,
+                               c.weight_in, to + (t * c.in_channels + i0) * padded, padded, i1 - i0, width,
+                               padded);
+      return;
+    }
     std::vector<ptrdiff_t> at;   // rows of the panel, in the order (channel, tap row, tap)
     for (int64_t i = i0; i < i1; ++i)
       for (int64_t t = 0; t < c.taps(); ++t) at.push_back((t * c.in_channels + i) * padded);
@@ -162,13 +169,6 @@ void pack_panels(const Correlation& c, const T* weight, int64_t panel, T* packed
     if (rows)
       return kernels<T>().pack.transpose_rows(from + i0 * c.taps(), c.weight_out, to, at.data(), width,
                                               (i1 - i0) * c.taps());
-    if (c.weight_out == 1) {
-      for (int64_t t = 0; t < c.taps(); ++t)
-        kernels<T>().pack.copy(from + i0 * c.weight_in + t / c.w.taps * c.weight_h + t % c.w.taps * c.weight_w,
-                               c.weight_in, to + (t * c.in_channels + i0) * padded, padded, i1 - i0, width,
-                               padded);
-      return;
-    }
     const ptrdiff_t* row = at.data();
     for (int64_t i = i0; i < i1; ++i)
       for (int64_t r = 0; r < c.h.taps; ++r)

@@ -1,6 +1,6 @@
 // Gradient of the weight as matrix products over pixels: input channels are broadcast, output channels lie
-// along the vectors. The gradient is packed into panels [pixel][64] (copied from channels last, transposed from
-// planes); the input is read in place, tap by tap, wherever it lies.
+// along the vectors. The gradient is packed into panels of four vectors a pixel (copied from channels last,
+// transposed from planes); the input is read in place, tap by tap, wherever it lies.
 //
 // With few input channels a tap has too few rows for a register tile. There the lines of the input are copied
 // with their padding (line_copy.hpp) and all taps of all channels make one set of rows.
@@ -17,8 +17,8 @@ namespace fastconv::cpu {
 namespace {
 
 constexpr int64_t kFewInputs = 8;
-// Of the depth, for narrow panels: what is copied at a time, six lines of a pixel, and what four panels pass
-// over in turn while it is in L1.
+// Of the depth, for narrow panels: what is copied at a time, six lines of a pixel, and what the panels of a
+// task pass over in turn while it is in L1.
 constexpr int64_t kCopiedRows = 96, kTileRows = 24;
 // Narrow panels of a task: of the gradient in half an L2, of dw in a quarter.
 constexpr int64_t kMostPanels = 8, kOwnBytes = 128 << 10;

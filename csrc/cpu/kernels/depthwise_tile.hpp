@@ -8,15 +8,6 @@
 
 namespace fastconv::cpu::FASTCONV_ISA {
 
-// Keeps the compiler from loading a vector anew for every use.
-#if defined(__AVX512F__)
-#define FASTCONV_IN_REGISTER(v) asm("" : "+v"(v))
-#elif defined(__x86_64__)
-#define FASTCONV_IN_REGISTER(v) asm("" : "+x"(v))
-#else
-#define FASTCONV_IN_REGISTER(v)
-#endif
-
 constexpr int kTile = 8;
 
 // Known taps and stride of an axis of step 1; zeros stand for any.
@@ -72,8 +63,7 @@ FASTCONV_INLINE void add_taps(const TapAxis& a, int64_t p, int count, Input inpu
       if (!kInside && uint64_t(x0 + i) >= end) continue;
 #pragma GCC unroll 4
       for (int v = 0; v < kWide; ++v) {
-        Vec<T> in = input(x0, i, v);
-        FASTCONV_IN_REGISTER(in);
+        const Vec<T> in = held(input(x0, i, v));
 #pragma GCC unroll 8
         for (int k = 0; k < kTaps; ++k)
           if (i >= k && (i - k) % kStride == 0 && (i - k) / kStride < kLong)
@@ -113,8 +103,7 @@ FASTCONV_INLINE void add_products(const TapAxis& a, int64_t p, Input input, cons
       if (!kInside && uint64_t(x0 + i) >= end) continue;
 #pragma GCC unroll 2
       for (int v = 0; v < kWide; ++v) {
-        Vec<T> in = input(x0, i, v);
-        FASTCONV_IN_REGISTER(in);
+        const Vec<T> in = held(input(x0, i, v));
 #pragma GCC unroll 8
         for (int k = 0; k < kTaps; ++k)
           if (i >= k && (i - k) % kStride == 0 && (i - k) / kStride < kCount)

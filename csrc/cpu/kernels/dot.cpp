@@ -22,12 +22,13 @@ void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
 #pragma GCC unroll 16
   for (int i = 0; i < MR; ++i) a[i] = args.a[m + i];
   for (int j = 0; j < NV; ++j) b[j] = args.b[n + j];
+  ptrdiff_t room = kLongestPart;   // steps until the sums are put aside, wherever runs end
   for (int64_t r = 0; r < args.run_count; ++r) {
     const DotRun& run = args.runs[r];
     ptrdiff_t p = run.a_offset, q = run.b_offset;
     const ptrdiff_t end = p + run.length;
     while (p + lanes <= end) {
-      const ptrdiff_t left = (end - p) / lanes, until = p + (left < kLongestPart ? left : kLongestPart) * lanes;
+      const ptrdiff_t left = (end - p) / lanes, now = left < room ? left : room, until = p + now * lanes;
       for (; p < until; p += lanes, q += lanes) {
         Vec<T> bv[NV];
         for (int j = 0; j < NV; ++j) bv[j] = load(b[j] + q);
@@ -37,7 +38,8 @@ void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
           for (int j = 0; j < NV; ++j) acc[i][j] += av * bv[j];
         }
       }
-      if (left <= kLongestPart) break;
+      room -= now;
+      if (room > 0) break;
 #pragma GCC unroll 16
       for (int i = 0; i < MR; ++i)
         for (int j = 0; j < NV; ++j) {
@@ -45,6 +47,7 @@ void dot_tile(const DotArgs<T>& args, int64_t m, int64_t n) {
           acc[i][j] = zero<T>();
         }
       folded = true;
+      room = kLongestPart;
     }
     if (const int tail = int(end - p)) {
       Vec<T> bv[NV];

@@ -62,7 +62,8 @@ struct PlanarArgs {
   bool relu;
 };
 
-// C[i][j] += sum over runs, p: a[i][a_offset + p] * b[j][b_offset + p]; the reduction runs along the vectors.
+// C[i][j] = C, or zero, + sum over runs, p: a[i][a_offset + p] * b[j][b_offset + p]; the reduction runs along
+// the vectors.
 struct DotRun {
   ptrdiff_t a_offset, b_offset;
   int64_t length;
