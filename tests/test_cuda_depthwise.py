@@ -70,6 +70,16 @@ def test_bias_and_activation(activation, layout, dtype):
     assert np.abs(y.astype(np.float64) - expected).max() <= bound[dtype] * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("descriptor", ["n1c3d4h5w4k4t3p1", "n2c1d3h4w3k2t2r2"])
+def test_three_dimensions(descriptor, dtype):
+    """One thread a result; a weight gradient takes a block for each element, or a thread."""
+    for pass_name in PASSES:
+        assert name_of(descriptor, pass_name, dtype) == "direct"
+        for layout in LAYOUTS:
+            check(emulated, descriptor, pass_name, layout, dtype_of(dtype))
+
+
 def test_who_computes():
     depthwise = "n2g64c64h8k64r3p1"
     for pass_name in PASSES:
