@@ -74,7 +74,7 @@ struct Columns {
   int64_t pitch, stride;
   LaneRange range;
   LaneMask<T> low, high;
-  bool whole;   // no lane is masked, which takes AMD's processors several loads' time
+  bool whole;   // no lane is masked: a masked load takes Zen 3 as long as two
 
   static FASTCONV_INLINE LaneRange inside(const TapAxis& w, int64_t x0, int count) {
     const int64_t stride = kStride ? kStride : w.stride;

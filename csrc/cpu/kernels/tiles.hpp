@@ -7,8 +7,8 @@
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
 
-// Loads bind below about 2.4 FMAs a load where the next level of the cache, or another thread of the core,
-// takes its share: with 32 registers tiles are 6x4, 9x3 and 14x2, with 16 registers 3x4, 4x3, 6x2 and 12x1.
+// The more FMAs a load the better: with 32 registers tiles are 6x4 (2.4), 9x3 and 14x2, with 16 registers 3x4,
+// 4x3 (1.7), 6x2 and 12x1.
 constexpr int kVectors = 4;
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int max_rows(int vectors) { return vectors == 4 ? 6 : vectors == 3 ? 9 : 14; }

@@ -122,7 +122,7 @@ FASTCONV_INLINE Vec<double> load_partial(const double* p, int count) {
 #endif
 }
 #if defined(__SSE4_2__) && !defined(__AVX512F__)
-// Of fewer than half a vector of 256 bits. A masked store takes AMD's processors more than ten cycles.
+// Of fewer than half a vector of 256 bits. A masked store takes Zen 3 16 cycles.
 FASTCONV_INLINE void store_few(float* p, __m128 v, int count) {
   if (count & 2) {
     _mm_storel_pi(reinterpret_cast<__m64*>(p), v);

@@ -1,4 +1,4 @@
-"""The bench's rows of activations and normalisations, and what they are set beside."""
+"""The bench's rows of pooling, activations and normalisations, and their peers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,14 @@ from fastconv.bench import moving
 from fastconv.bench.cases import LAYOUTS, cases, inputs, our_call, problem_of
 from fastconv.testing import assert_matches
 
+POOLING = [
+    f"{kind}:{sizes}"
+    for kind in ("pool", "avg")
+    for sizes in ("n2c5w70s2", "n2c3w9s3sw2p1ceil1", "n1c3h8w6r2", "n1c2d4h5w6t2")
+]
 ARRAYS = {"lrn": "n2c7h5", "group": "n2c64h3w5", "layer": "n6c33"}
-ROWS = [f"{kind}:{ARRAYS.get(kind, 'n2c3h4w5')}" for kind in (*moving.ACTIVATIONS, *moving.NORMS)]
+MOVING = [f"{kind}:{ARRAYS.get(kind, 'n2c3h4w5')}" for kind in (*moving.ACTIVATIONS, *moving.NORMS)]
+TERMS = {**dict.fromkeys(POOLING, 8), **dict.fromkeys(MOVING, 64)}
 
 
 def values(result):
@@ -18,16 +24,20 @@ def values(result):
     return np.asarray(first)
 
 
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize("row", TERMS)
 def test_the_peer_computes_the_same(row):
     torch_peer = pytest.importorskip("torch") and pytest.importorskip("fastconv.bench.torch_peer")
     with torch_peer.without_tape():
         for case in cases([row], ["forward", "backward_input"], list(LAYOUTS), "float32"):
             arrays = inputs(case)
-            ours, theirs = our_call(case, arrays)(), torch_peer.peer_call(case, arrays)()
-            assert_matches(
-                values(ours), values(theirs).astype(np.float64), np.float32, 64, str(case)
-            )
+            ours = values(our_call(case, arrays)())
+            theirs = values(torch_peer.peer_call(case, arrays)()).reshape(ours.shape)
+            assert_matches(ours, theirs.astype(np.float64), np.float32, TERMS[row], str(case))
+
+
+def test_means_have_no_dilation():
+    with pytest.raises(ValueError, match=r"^avg:n1c1h9r3dh2: average pooling has no dilation"):
+        problem_of("avg:n1c1h9r3dh2")
 
 
 def test_activations_have_no_layout():
