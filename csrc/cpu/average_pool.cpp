@@ -95,15 +95,12 @@ struct Tables {
       counts_[i].resize(counts_[i].size() + kMostLanes, T(1));
       windows.counts[i] = counts_[i].data();
     }
+    bool one = true;
+    for (int i = 0; i < 3; ++i)
+      for (int64_t o = 1; o < windows.output[i]; ++o) one &= counts_[i][size_t(o)] == counts_[i][0];
+    windows.divisor = one ? counts_[0][0] * counts_[1][0] * counts_[2][0] : T(0);
   }
 
-  T divisor() const { return counts_[0][0] * counts_[1][0] * counts_[2][0]; }   // of the only window
-  bool one_divisor() const {
-    for (int i = 0; i < 3; ++i)
-      for (int64_t o = 1; o < windows.output[i]; ++o)
-        if (counts_[i][size_t(o)] != counts_[i][0]) return false;
-    return true;
-  }
   MeanWindows<T> windows;
 
  private:
@@ -155,14 +152,14 @@ void run(const PoolProblem& p, const AverageParameters& parameters, const View& 
   T* to = y.as<T>();
   if (!last && d.global())
     return parallel_ranges(planes, round_up(div_up(kGrain, d.inputs()), 16), [&](int64_t begin, int64_t end) {
-      table.planes(from + begin * d.inputs(), d.inputs(), tables.divisor(), to + begin, end - begin);
+      table.planes(from + begin * d.inputs(), d.inputs(), tables.windows.divisor, to + begin, end - begin);
     });
   if (turned)
     return pool_turned(planes, from, d.inputs(), to, d.outputs(), [&](const T* x, int64_t channels, T* y) {
       table.rows_channels_last(w, channels, channels, x, y, 0, lines, false);
     });
   const int64_t work = div_up(d.inputs(), lines) + row;   // of a row of one channel
-  const auto rows = pairs && tables.one_divisor() ? table.pairs : table.rows;
+  const auto rows = pairs && w.divisor != 0 ? table.pairs : table.rows;
   if (!last)
     return parallel_ranges(
         planes * lines, std::max<int64_t>(1, kGrain / work),
@@ -197,14 +194,14 @@ void run_backward(const PoolProblem& p, const AverageParameters& parameters, con
   T* to = dx.as<T>();
   if (!last && d.global())
     return parallel_ranges(planes, round_up(div_up(kGrain, d.inputs()), 16), [&](int64_t begin, int64_t end) {
-      table.planes_backward(from + begin, d.inputs(), tables.divisor(), to + begin * d.inputs(), end - begin,
-                            stream);
+      table.planes_backward(from + begin, d.inputs(), tables.windows.divisor, to + begin * d.inputs(),
+                            end - begin, stream);
     });
   if (turned)
     return pool_turned(planes, from, d.outputs(), to, d.inputs(), [&](const T* grad, int64_t channels, T* dx) {
       table.rows_channels_last_backward(w, channels, grad, dx, 0, lines, false);
     });
-  const auto rows = pairs && tables.one_divisor() ? table.pairs_backward : table.rows_backward;
+  const auto rows = pairs && w.divisor != 0 ? table.pairs_backward : table.rows_backward;
   if (!last)
     return parallel_ranges(planes * lines, std::max<int64_t>(1, kGrain / row), [&](int64_t begin, int64_t end) {
       rows(w, from, to + begin * row, begin, end, stream);

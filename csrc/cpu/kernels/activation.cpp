@@ -1,5 +1,6 @@
 #include "activation.hpp"
 
+#include "lanes.hpp"
 #include "math.hpp"
 #include "vec.hpp"
 

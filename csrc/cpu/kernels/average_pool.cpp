@@ -1,6 +1,7 @@
 // Global average pooling of planes, and the table.
 #include "average_pool.hpp"
 
+#include "lanes.hpp"
 #include "rows_out.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {

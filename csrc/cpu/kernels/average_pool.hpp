@@ -18,6 +18,7 @@ struct MeanWindows {
   const Span* cells[3];     // of each window: the input cells in it, one at least
   const Span* windows[3];   // of each input cell: the windows that hold it; backward only
   const T* counts[3];       // of each window: the factors of its divisor; readable for a vector beyond the last
+  T divisor;                // of all windows; 0 where they differ
   // Along a row, where windows are alike and vectors of them pay; kernel 0 elsewhere.
   int64_t kernel, stride, padding;
 };

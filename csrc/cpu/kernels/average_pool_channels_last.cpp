@@ -1,5 +1,6 @@
 // Average pooling, channels last: vectors of channels.
 #include "average_pool.hpp"
+#include "lanes.hpp"
 #include "rows_out.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
@@ -114,15 +115,6 @@ struct Share {
   }
 };
 
-// The divisor of all windows, 0 where they differ.
-template <class T>
-T common_divisor(const MeanWindows<T>& w) {
-  for (int i = 0; i < 3; ++i)
-    for (int64_t k = 1; k < w.output[i]; ++k)
-      if (w.counts[i][k] != w.counts[i][0]) return 0;
-  return w.counts[2][0] * (w.counts[0][0] * w.counts[1][0]);
-}
-
 // kVectors vectors of channels of one cell's gradient. kEven: all windows pass on the share `even`.
 template <bool kEven, class T, int kVectors>
 FASTCONV_INLINE void share_block(const MeanWindows<T>& w, const T* image, int64_t channels, const Span (&at)[3],
@@ -214,7 +206,7 @@ template <class T>
 void average_rows_channels_last_backward(const MeanWindows<T>& windows, int64_t channels, const T* grad, T* dx,
                                          int64_t begin, int64_t end, bool past_caches) {
   const MeanWindows<T> w = windows;
-  const T divisor = common_divisor(w), even = divisor != 0 ? T(1) / divisor : T(0);
+  const T even = w.divisor != 0 ? T(1) / w.divisor : T(0);
   Share<T> share;
   for_pixels(w.input, w.windows, grad, w.output, channels, channels, dx, begin, end, past_caches,
              [&](const T* image, const int64_t (&)[3], const Span(&at)[3], int64_t some,
@@ -224,7 +216,7 @@ void average_rows_channels_last_backward(const MeanWindows<T>& windows, int64_t 
                    share_block<known.value>(w, image + c, channels, at, even, share, to + c, lanes, vectors);
                  });
                };
-               divisor != 0 ? all(Even<true>{}) : all(Even<false>{});
+               w.divisor != 0 ? all(Even<true>{}) : all(Even<false>{});
              });
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "average_pool.hpp"
+#include "lanes.hpp"
 #include "vec.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {

@@ -54,11 +54,6 @@ FASTCONV_INLINE void share_rows(const MeanWindows<T>& w, const Place& place, con
 
 FASTCONV_INLINE bool same(const Span& a, const Span& b) { return a.begin == b.begin && a.end == b.end; }
 
-template <class T>
-T divisor_of(const MeanWindows<T>& w) {
-  return w.counts[2][0] * (w.counts[0][0] * w.counts[1][0]);
-}
-
 }   // namespace
 
 template <class T>
@@ -67,7 +62,7 @@ void average_pairs(const MeanWindows<T>& windows, const T* x, T* y, int64_t begi
   constexpr int n = kLanes<T>;
   const MeanWindows<T> w = windows;   // a copy, which no store below can alias
   const int64_t results = w.output[2], columns = 2 * results, together = most(1, kCells / columns);
-  const T divisor = divisor_of(w);
+  const T divisor = w.divisor;
   alignas(kVectorBytes) T line[kCells + 2 * n];
   RowsOut<T> out(y, past_caches);
   Place place(begin, w.output);
@@ -89,7 +84,7 @@ void average_pairs_backward(const MeanWindows<T>& windows, const T* grad, T* dx,
                             bool past_caches) {
   const MeanWindows<T> w = windows;
   const int64_t width = w.input[2], together = most(1, RowsOut<T>::kBurst / width);
-  const T share = T(1) / divisor_of(w);
+  const T share = T(1) / w.divisor;
   RowsOut<T> out(dx, past_caches);
   Place place(begin, w.input);
   for (int64_t row = begin; row < end; row += together) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "average_pool_lines.hpp"
+#include "lanes.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {

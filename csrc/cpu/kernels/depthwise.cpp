@@ -2,6 +2,7 @@
 #include "depthwise.hpp"
 
 #include "depthwise_tile.hpp"
+#include "lanes.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {

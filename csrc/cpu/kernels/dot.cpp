@@ -1,5 +1,6 @@
 // Register tiles of dot products: the reduction runs along the vectors.
 #include "gemm.hpp"
+#include "lanes.hpp"
 #include "tiles.hpp"
 #include "vec.hpp"
 

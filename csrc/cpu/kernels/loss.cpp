@@ -1,5 +1,6 @@
 #include "loss.hpp"
 
+#include "lanes.hpp"
 #include "math.hpp"
 #include "vec.hpp"
 
@@ -12,14 +13,6 @@ FASTCONV_INLINE void for_vectors(int64_t n, Step step) {
   int64_t i = 0;
   for (; i + kLanes<T> <= n; i += kLanes<T>) step(i, kLanes<T>);
   if (i < n) step(i, int(n - i));
-}
-template <class T>
-FASTCONV_INLINE Vec<T> load_some(const T* p, int count) {
-  return count == kLanes<T> ? load(p) : load_partial(p, count);
-}
-template <class T>
-FASTCONV_INLINE void store_some(T* p, Vec<T> v, int count) {
-  count == kLanes<T> ? store(p, v) : store_partial(p, v, count);
 }
 // The lanes from `count` on replaced.
 template <class T>
@@ -45,7 +38,7 @@ FASTCONV_INLINE T row_max(const T* x, int64_t classes) {
   const T lowest = -T(__builtin_inf());
   Vec<T> best = broadcast<T>(lowest);
   for_vectors<T>(classes, [&](int64_t i, int count) {
-    const Vec<T> v = fill_tail<T>(load_some(x + i, count), count, lowest);
+    const Vec<T> v = fill_tail<T>(take(x + i, count), count, lowest);
     best = select<T>(v > best, v, best);
   });
   return reduce_max<T>(best);
@@ -56,8 +49,8 @@ template <class T>
 FASTCONV_INLINE T row_exp(const T* x, T maximum, T* y, int64_t classes) {
   Vec<T> sum = zero<T>();
   for_vectors<T>(classes, [&](int64_t i, int count) {
-    const Vec<T> e = exp<T>(load_some(x + i, count) - maximum);
-    if (y) store_some(y + i, e, count);
+    const Vec<T> e = exp<T>(take(x + i, count) - maximum);
+    if (y) put<false>(y + i, e, count);
     sum += fill_tail<T>(e, count, T(0));
   });
   return reduce_add<T>(sum);
@@ -73,7 +66,7 @@ void softmax(const T* x, T* y, int64_t rows, int64_t classes) {
   for (int64_t row = 0; row < rows; ++row, x += classes, y += classes) {
     const T scale = T(1) / row_exp(x, row_max(x, classes), y, classes);
     for_vectors<T>(classes,
-                   [&](int64_t i, int count) { store_some(y + i, load_some(y + i, count) * scale, count); });
+                   [&](int64_t i, int count) { put<false>(y + i, take(y + i, count) * scale, count); });
   }
 }
 
@@ -83,7 +76,7 @@ void log_softmax(const T* x, T* y, int64_t rows, int64_t classes) {
     const T maximum = row_max(x, classes);
     const T log_sum = log_of(row_exp<T>(x, maximum, nullptr, classes));
     for_vectors<T>(classes, [&](int64_t i, int count) {
-      store_some(y + i, (load_some(x + i, count) - maximum) - log_sum, count);
+      put<false>(y + i, (take(x + i, count) - maximum) - log_sum, count);
     });
   }
 }
@@ -92,11 +85,10 @@ template <class T>
 void softmax_backward(const T* grad, const T* y, T* dx, int64_t rows, int64_t classes) {
   for (int64_t row = 0; row < rows; ++row, grad += classes, y += classes, dx += classes) {
     Vec<T> sum = zero<T>();
-    for_vectors<T>(classes,
-                   [&](int64_t i, int count) { sum += load_some(grad + i, count) * load_some(y + i, count); });
+    for_vectors<T>(classes, [&](int64_t i, int count) { sum += take(grad + i, count) * take(y + i, count); });
     const T dot = reduce_add<T>(sum);
     for_vectors<T>(classes, [&](int64_t i, int count) {
-      store_some(dx + i, load_some(y + i, count) * (load_some(grad + i, count) - dot), count);
+      put<false>(dx + i, take(y + i, count) * (take(grad + i, count) - dot), count);
     });
   }
 }
@@ -105,10 +97,10 @@ template <class T>
 void log_softmax_backward(const T* grad, const T* y, T* dx, int64_t rows, int64_t classes) {
   for (int64_t row = 0; row < rows; ++row, grad += classes, y += classes, dx += classes) {
     Vec<T> sum = zero<T>();
-    for_vectors<T>(classes, [&](int64_t i, int count) { sum += load_some(grad + i, count); });
+    for_vectors<T>(classes, [&](int64_t i, int count) { sum += take(grad + i, count); });
     const T total = reduce_add<T>(sum);
     for_vectors<T>(classes, [&](int64_t i, int count) {
-      store_some(dx + i, load_some(grad + i, count) - exp<T>(load_some(y + i, count)) * total, count);
+      put<false>(dx + i, take(grad + i, count) - exp<T>(take(y + i, count)) * total, count);
     });
   }
 }
@@ -117,7 +109,7 @@ template <class T>
 FASTCONV_INLINE Vec<T> column_max(const T* x, int64_t classes, int64_t stride, int count) {
   Vec<T> best = broadcast<T>(-T(__builtin_inf()));
   for (int64_t c = 0; c < classes; ++c) {
-    const Vec<T> v = load_some(x + c * stride, count);
+    const Vec<T> v = take(x + c * stride, count);
     best = select<T>(v > best, v, best);
   }
   return best;
@@ -129,13 +121,13 @@ void softmax_columns(const T* x, T* y, int64_t classes, int64_t stride, int64_t 
     const Vec<T> maximum = column_max(x + i, classes, stride, count);
     Vec<T> sum = zero<T>();
     for (int64_t c = 0; c < classes; ++c) {
-      const Vec<T> e = exp<T>(load_some(x + c * stride + i, count) - maximum);
-      store_some(y + c * stride + i, e, count);
+      const Vec<T> e = exp<T>(take(x + c * stride + i, count) - maximum);
+      put<false>(y + c * stride + i, e, count);
       sum += e;
     }
     const Vec<T> scale = T(1) / sum;
     for (int64_t c = 0; c < classes; ++c)
-      store_some(y + c * stride + i, load_some(y + c * stride + i, count) * scale, count);
+      put<false>(y + c * stride + i, take(y + c * stride + i, count) * scale, count);
   });
 }
 
@@ -144,10 +136,10 @@ void log_softmax_columns(const T* x, T* y, int64_t classes, int64_t stride, int6
   for_vectors<T>(columns, [&](int64_t i, int count) {
     const Vec<T> maximum = column_max(x + i, classes, stride, count);
     Vec<T> sum = zero<T>();
-    for (int64_t c = 0; c < classes; ++c) sum += exp<T>(load_some(x + c * stride + i, count) - maximum);
+    for (int64_t c = 0; c < classes; ++c) sum += exp<T>(take(x + c * stride + i, count) - maximum);
     const Vec<T> log_sum = log<T>(sum);
     for (int64_t c = 0; c < classes; ++c)
-      store_some(y + c * stride + i, (load_some(x + c * stride + i, count) - maximum) - log_sum, count);
+      put<false>(y + c * stride + i, (take(x + c * stride + i, count) - maximum) - log_sum, count);
   });
 }
 
@@ -157,10 +149,10 @@ void softmax_backward_columns(const T* grad, const T* y, T* dx, int64_t classes,
   for_vectors<T>(columns, [&](int64_t i, int count) {
     Vec<T> dot = zero<T>();
     for (int64_t c = 0; c < classes; ++c)
-      dot += load_some(grad + c * stride + i, count) * load_some(y + c * stride + i, count);
+      dot += take(grad + c * stride + i, count) * take(y + c * stride + i, count);
     for (int64_t c = 0; c < classes; ++c) {
       const int64_t at = c * stride + i;
-      store_some(dx + at, load_some(y + at, count) * (load_some(grad + at, count) - dot), count);
+      put<false>(dx + at, take(y + at, count) * (take(grad + at, count) - dot), count);
     }
   });
 }
@@ -170,10 +162,10 @@ void log_softmax_backward_columns(const T* grad, const T* y, T* dx, int64_t clas
                                   int64_t columns) {
   for_vectors<T>(columns, [&](int64_t i, int count) {
     Vec<T> total = zero<T>();
-    for (int64_t c = 0; c < classes; ++c) total += load_some(grad + c * stride + i, count);
+    for (int64_t c = 0; c < classes; ++c) total += take(grad + c * stride + i, count);
     for (int64_t c = 0; c < classes; ++c) {
       const int64_t at = c * stride + i;
-      store_some(dx + at, load_some(grad + at, count) - exp<T>(load_some(y + at, count)) * total, count);
+      put<false>(dx + at, take(grad + at, count) - exp<T>(take(y + at, count)) * total, count);
     }
   });
 }
@@ -184,9 +176,8 @@ void log_sum_exp(const T* x, T* maximum, T* log_sum, int64_t rows, int64_t class
     maximum[row] = row_max(x, classes);
     log_sum[row] = row_exp<T>(x, maximum[row], nullptr, classes);
   }
-  for_vectors<T>(rows, [&](int64_t i, int count) {
-    store_some(log_sum + i, log<T>(load_some(log_sum + i, count)), count);
-  });
+  for_vectors<T>(
+      rows, [&](int64_t i, int count) { put<false>(log_sum + i, log<T>(take(log_sum + i, count)), count); });
 }
 
 template <class T>
@@ -195,7 +186,7 @@ void scaled_softmax(const T* x, const T* scale, int64_t scale_step, T* y, int64_
     const T factor = scale[row * scale_step];
     const T inverse = T(1) / row_exp(x, row_max(x, classes), y, classes);
     for_vectors<T>(classes, [&](int64_t i, int count) {
-      store_some(y + i, load_some(y + i, count) * inverse * factor, count);
+      put<false>(y + i, take(y + i, count) * inverse * factor, count);
     });
   }
 }

@@ -1,74 +1,12 @@
 // The sums of a normalisation. A product of two floats is exact in double, so float32 needs no second pass for
 // the variance: what is lost is (mean / deviation)^2 of double's last digit.
+#include "lanes.hpp"
 #include "norm.hpp"
+#include "norm_accumulators.hpp"
 #include "vec.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
-
-// A vector of T is this many vectors of double.
-template <class T>
-constexpr int kParts = kLanes<T> / kLanes<double>;
-
-// All ones in the first `count` lanes.
-template <class T>
-FASTCONV_INLINE Mask<T> first_lanes(int count) {
-  Mask<T> lane;
-  for (int i = 0; i < kLanes<T>; ++i) lane[i] = i;
-  return lane < count;
-}
-
-template <class T>
-FASTCONV_INLINE void add_to(double* total, Vec<T> v) {
-  store(total, load(total) + widen<0>(v));
-  if constexpr (kParts<T> == 2) store(total + kLanes<double>, load(total + kLanes<double>) + widen<1>(v));
-}
-
-// Sums of a and of a * b, lane by lane.
-template <class T>
-struct WideSums {
-  static constexpr int kSteps = 1 << 30;   // between two visits to the totals
-
-  FASTCONV_INLINE void add(Vec<T> a, Vec<T> b) {
-    add_part<0>(a, b);
-    if constexpr (kParts<T> == 2) add_part<1>(a, b);
-  }
-  // To totals of kLanes<T> numbers each.
-  FASTCONV_INLINE void into(double* total, double* products) const {
-    for (int i = 0; i < kParts<T>; ++i, total += kLanes<double>, products += kLanes<double>) {
-      store(total, load(total) + sum[i]);
-      store(products, load(products) + product[i]);
-    }
-  }
-
- private:
-  template <int part>
-  FASTCONV_INLINE void add_part(Vec<T> a, Vec<T> b) {
-    const Vec<double> wide = widen<part>(a);
-    sum[part] += wide;
-    product[part] += wide * widen<part>(b);
-  }
-
-  Vec<double> sum[kParts<T>] = {}, product[kParts<T>] = {};
-};
-
-// The same for sums of which nothing is subtracted: a few steps in T, then double.
-template <class T>
-struct ShortSums {
-  static constexpr int kSteps = 16;
-
-  FASTCONV_INLINE void add(Vec<T> a, Vec<T> b) {
-    sum += a;
-    product += a * b;
-  }
-  FASTCONV_INLINE void into(double* total, double* products) const {
-    add_to<T>(total, sum);
-    add_to<T>(products, product);
-  }
-
- private:
-  Vec<T> sum{}, product{};
-};
 
 // x - pivot, with itself.
 template <class T>
@@ -236,18 +174,13 @@ FASTCONV_INLINE void sum_rows(const Make& make, int64_t rows, int64_t channels, 
 }
 
 template <class T>
-FASTCONV_INLINE Vec<T> some(const T* p, int count) {
-  return count == kLanes<T> ? load(p) : load_partial(p, count);
-}
-
-template <class T>
 void moments(const T* x, int64_t runs, int64_t stride, int64_t n, const T* pivot, double* sum, double* square) {
   sum_runs<T>(Deviation<T>{x, broadcast(*pivot)}, runs, stride, n, sum, square);
 }
 
 template <class T>
 void moments_rows(const T* x, int64_t rows, int64_t channels, const T* pivot, double* sum, double* square) {
-  const auto make = [=](int64_t c, int count) { return Deviation<T>{x + c, some(pivot + c, count)}; };
+  const auto make = [=](int64_t c, int count) { return Deviation<T>{x + c, take(pivot + c, count)}; };
   sum_rows<T>(make, rows, channels, sum, square);
 }
 
@@ -269,8 +202,8 @@ template <class T, bool kRelu>
 void grad_rows(const T* grad, const T* x, int64_t rows, int64_t channels, const NormTerms<T>& t, double* sum,
                double* product) {
   const auto make = [=](int64_t c, int count) {
-    return Gradient<T, kRelu>{grad + c, x + c, some(t.mean + c, count), some(t.scale + c, count),
-                              some(t.bias + c, count)};
+    return Gradient<T, kRelu>{grad + c, x + c, take(t.mean + c, count), take(t.scale + c, count),
+                              take(t.bias + c, count)};
   };
   sum_rows<T>(make, rows, channels, sum, product);
 }

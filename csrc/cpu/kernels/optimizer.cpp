@@ -1,6 +1,7 @@
 // The order of operations is torch.optim's, so that long runs stay together; LAMB's is the paper's.
 #include "optimizer.hpp"
 
+#include "lanes.hpp"
 #include "math.hpp"
 #include "vec.hpp"
 

@@ -1,4 +1,5 @@
 // Max pooling, channels last: vectors of channels.
+#include "lanes.hpp"
 #include "pool_windows.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {

@@ -1,4 +1,5 @@
 // Max pooling, NCHW: vectors along an output row.
+#include "lanes.hpp"
 #include "pool_windows.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {

@@ -1,5 +1,6 @@
 #include "winograd.hpp"
 
+#include "lanes.hpp"
 #include "vec.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
