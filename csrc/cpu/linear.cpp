@@ -55,7 +55,6 @@ void forward_panels(const LinearProblem& p, const T* x, const T* weight, const T
   pack_transposed(p, x, panel, flops >= kChunkFlops, xt);
 
   const std::vector<const T*> rows = row_pointers(weight, out, in);
-  const std::vector<ptrdiff_t> tile = row_offsets(out, panel);
   const ActivationKernel<T> finish = act == Activation::relu ? nullptr : activation_kernel<T>(act);
   const int64_t blocks = row_tasks(out, flops / double(panels)), depths = depth_blocks(in, gemm.depth);
   parallel_tasks(blocks * panels, flops, [&](int64_t task) {
@@ -66,8 +65,18 @@ void forward_panels(const LinearProblem& p, const T* x, const T* weight, const T
     for (int64_t b = 0; b < depths; ++b) {
       const int64_t k0 = part_begin(in, depths, b), k1 = part_begin(in, depths, b + 1);
       const Run<T> run = {rows.data() + o0, k0, 0, k1 - k0};
-      gemm.panel({o1 - o0, columns, &run, 1, 1, xt + n0 * in + k0 * width, scratch.as<T>(), tile.data(), b > 0,
-                  nullptr, bias ? bias + o0 : nullptr, act == Activation::relu && b == depths - 1});
+      PanelArgs<T> args{};
+      args.rows = o1 - o0;
+      args.columns = columns;
+      args.runs = &run;
+      args.run_count = args.step = 1;
+      args.b = xt + n0 * in + k0 * width;
+      args.c = scratch.as<T>();
+      args.c_stride = panel;
+      args.accumulate = b > 0;
+      args.row_bias = bias ? bias + o0 : nullptr;
+      args.relu = act == Activation::relu && b == depths - 1;
+      gemm.panel(args);
     }
     T* to = y + n0 * out + o0;
     pack.transpose(scratch.as<T>(), panel, to, out, o1 - o0, columns);
@@ -98,7 +107,7 @@ void forward_dots(const LinearProblem& p, const T* x, const T* weight, const T* 
 // A small weight is turned instead of x and y.
 template <class T>
 void forward_turned(const LinearProblem& p, const T* x, const T* weight, const T* bias, Activation act, T* y) {
-  product<T>(p.rows, p.out_features, p.in_features, x, p.in_features, 1, Transposed<T>{weight, p.in_features},
+  product<T>(p.rows, p.out_features, p.in_features, {x, p.in_features, 1}, Transposed<T>{weight, p.in_features},
              y, {bias, act});
 }
 
@@ -140,7 +149,8 @@ template <class T>
 void backward_input(const LinearProblem& p, const View& grad, const View& weight, const View& dx) {
   const T *g = grad.as<const T>(), *w = weight.as<const T>();
   if (p.rows <= kFewRows) return backward_input_few_rows(p, g, w, dx.as<T>());
-  product(p.rows, p.in_features, p.out_features, g, p.out_features, 1, Copied<T>{w, p.in_features}, dx.as<T>());
+  product<T>(p.rows, p.in_features, p.out_features, {g, p.out_features, 1}, Copied<T>{w, p.in_features},
+             dx.as<T>());
 }
 
 template <class T>
@@ -157,24 +167,13 @@ void backward_weight_few_rows(const LinearProblem& p, const T* grad, const T* x,
 }
 
 template <class T>
-void backward_weight_product(const LinearProblem& p, const T* grad, const T* x, T* dw) {
-  const int64_t in = p.in_features, out = p.out_features;
-  if (out < 1024) return product(out, in, p.rows, grad, 1, out, Copied<T>{x, in}, dw);
-  // The gradient is turned first: down its columns, a page apart, the tiles would miss the caches.
-  const memory::Buffer turned(size_t(p.rows * out) * sizeof(T));
-  const int64_t width = std::max<int64_t>(64, 8192 / p.rows / 64 * 64);
-  parallel_items(div_up(out, width), kMoveFlops * double(p.rows) * double(width), [&](int64_t task) {
-    const int64_t o0 = task * width, columns = std::min(width, out - o0);
-    kernels<T>().pack.transpose(grad + o0, out, turned.as<T>() + o0 * p.rows, p.rows, p.rows, columns);
-  });
-  product<T>(out, in, p.rows, turned.as<T>(), p.rows, 1, Copied<T>{x, in}, dw);
-}
-
-template <class T>
 void backward_weight(const LinearProblem& p, const View& grad, const View& x, const View& dw, const View* db) {
   const T *g = grad.as<const T>(), *from = x.as<const T>();
-  if (dw.elements() > 0)
-    (p.rows <= kFewRows ? backward_weight_few_rows<T> : backward_weight_product<T>)(p, g, from, dw.as<T>());
+  if (dw.elements() > 0 && p.rows <= kFewRows)
+    backward_weight_few_rows(p, g, from, dw.as<T>());
+  else if (dw.elements() > 0)
+    product<T>(p.out_features, p.in_features, p.rows, {g, 1, p.out_features}, Copied<T>{from, p.in_features},
+               dw.as<T>());
   if (!db) return;
   parallel_ranges(p.out_features, 1024, [&](int64_t begin, int64_t end) {
     std::memset(db->as<T>() + begin, 0, size_t(end - begin) * sizeof(T));

@@ -3,7 +3,9 @@
 
 #include <cstring>
 #include <memory>
+#include <optional>
 
+#include "../core/memory.hpp"
 #include "activation.hpp"
 #include "isa.hpp"
 #include "tiling.hpp"
@@ -53,6 +55,7 @@ void parallel_tasks(int64_t tasks, double flops, Body&& body) {
 // Packs b (depth, columns), row-major: steps [k0, k1), `width` columns from j0 on.
 template <class T>
 struct Copied {
+  static constexpr int64_t kSteps = 16;   // of a panel before the next: its rows' pages serve all panels
   const T* b;
   int64_t columns;
 
@@ -65,6 +68,7 @@ struct Copied {
 // The same from the transpose of b (columns, depth), row-major.
 template <class T>
 struct Transposed {
+  static constexpr int64_t kSteps = kDeepest;   // a page serves many steps
   const T* b;
   int64_t depth;
 
@@ -81,25 +85,65 @@ struct Transposed {
   }
 };
 
+// The left operand is packed where as many columns pay for it, or where its steps are a page apart.
+constexpr int64_t kPackedColumns = 512, kPage = 4096;
+
 // How a product is cut: groups of rows times strips of panels of columns.
 struct ProductTasks {
-  int64_t vectors, panels, strips, groups, depths;
+  int64_t vectors, panels, strips, groups, depth, depths;
 
   template <class T>
   static ProductTasks of(const GemmKernels<T>& gemm, int64_t rows, int64_t columns, int64_t depth) {
+    constexpr int64_t kFewestRows = 48;   // of a group: each packs B again
     const double flops = 2.0 * double(rows) * double(columns) * double(depth);
     const int64_t wanted = power_of_two(std::min(double(kChunks), flops / kTaskFlops));
     ProductTasks tasks;
     tasks.vectors = div_up(columns, gemm.lanes);
-    tasks.panels = std::max(div_up(tasks.vectors, gemm.vectors), std::min(wanted, div_up(tasks.vectors, 2)));
+    const int64_t widest = div_up(tasks.vectors, gemm.vectors);
+    tasks.groups = std::clamp<int64_t>(wanted / widest, 1, std::max<int64_t>(1, rows / kFewestRows));
+    tasks.panels = std::max(widest, std::min(wanted / tasks.groups, div_up(tasks.vectors, 2)));
     tasks.strips = std::min(tasks.panels, std::max(kChunks, div_up(tasks.panels, panels_of_strip(gemm))));
-    tasks.groups = std::clamp<int64_t>(wanted / tasks.panels, 1, std::max<int64_t>(1, rows / 48));
+    tasks.depth = depth;
     tasks.depths = depth_blocks(depth, gemm.depth);
     return tasks;
   }
-  // Whole vectors, so that transposing leaves no rest.
-  int64_t depth_begin(int64_t depth, int64_t i) const {
-    return std::min(depth, part_begin(div_up(depth, 16), depths, i) * 16);
+  // Of block i, whole vectors, so that transposing leaves no rest.
+  int64_t depth_begin(int64_t i) const { return std::min(depth, part_begin(div_up(depth, 16), depths, i) * 16); }
+};
+
+// The left operand: row m at data + m * row, its steps `step` apart; one of the two is 1.
+template <class T>
+struct LeftOperand {
+  const T* data;
+  ptrdiff_t row, step;
+};
+
+// Its blocks of the reduction one after the other, the rows of each side by side.
+template <class T>
+struct PackedRows {
+  static constexpr int64_t kOff = 16;   // a line: rows a power of two apart would share few sets of the cache
+  const ProductTasks& cut;
+  int64_t rows;
+  memory::Buffer buffer;
+
+  PackedRows(const ProductTasks& tasks, int64_t count, const LeftOperand<T>& a)
+      : cut(tasks), rows(count), buffer(size_t(count * (tasks.depth + kOff * tasks.depths)) * sizeof(T)) {
+    constexpr int64_t kSlice = 64;
+    const int64_t slices = div_up(rows, kSlice);
+    parallel_items(slices * cut.depths, kMoveFlops * double(kSlice * (cut.depth / cut.depths)), [&](int64_t item) {
+      const int64_t m = item % slices * kSlice, i = item / slices, k = cut.depth_begin(i);
+      const int64_t some = std::min(kSlice, rows - m), steps = stride(i) - kOff;
+      const T* from = a.data + m * a.row + k * a.step;
+      const auto& pack = kernels<T>().pack;
+      if (a.step == 1)
+        pack.copy(from, a.row, at(i, m), stride(i), some, steps, steps);
+      else
+        pack.transpose(from, a.step, at(i, m), stride(i), steps, some);
+    });
+  }
+  ptrdiff_t stride(int64_t i) const { return cut.depth_begin(i + 1) - cut.depth_begin(i) + kOff; }
+  T* at(int64_t i, int64_t m) const {
+    return buffer.as<T>() + rows * (cut.depth_begin(i) + kOff * i) + m * stride(i);
   }
 };
 
@@ -109,14 +153,17 @@ struct Epilogue {
   Activation activation;
 };
 
-// c (rows, columns) = a b; row m of a at a + m * a_row, its steps a_step apart; fill packs b.
+// c (rows, columns) = a b; fill packs b.
 template <class T, class Fill>
-void product(int64_t rows, int64_t columns, int64_t depth, const T* a, ptrdiff_t a_row, ptrdiff_t a_step,
-             const Fill& fill, T* c, const Epilogue<T>& epilogue = {}) {
+void product(int64_t rows, int64_t columns, int64_t depth, const LeftOperand<T>& a, const Fill& fill, T* c,
+             const Epilogue<T>& epilogue = {}) {
+  constexpr int64_t kRowBlock = 192;   // with a strip's panels they stay in L2
   const auto& gemm = kernels<T>().gemm;
   const ProductTasks cut = ProductTasks::of(gemm, rows, columns, depth);
-  const std::vector<const T*> pointers = row_pointers(a, rows, a_row);
-  const std::vector<ptrdiff_t> offsets = row_offsets(rows, columns);
+  const bool packs = columns >= kPackedColumns || a.step * int64_t(sizeof(T)) >= kPage;
+  std::optional<PackedRows<T>> side_by_side;
+  if (packs) side_by_side.emplace(cut, rows, a);
+  const std::vector<const T*> pointers = row_pointers(a.data, packs ? 0 : rows, a.row);
   const bool relu = epilogue.activation == Activation::relu;
   const ActivationKernel<T> finish = relu ? nullptr : activation_kernel<T>(epilogue.activation);
   const auto column = [&](int64_t panel) {
@@ -131,19 +178,33 @@ void product(int64_t rows, int64_t columns, int64_t depth, const T* a, ptrdiff_t
     T* const packed = packed_panels<T>();
     const int64_t size = packed_size(gemm);
     for (int64_t i = 0; i < cut.depths; ++i) {
-      const int64_t k0 = cut.depth_begin(depth, i), k1 = cut.depth_begin(depth, i + 1);
-      for (int64_t k = k0, few = p1 - p0 > 1 ? 16 : k1 - k0; k < k1; k += few)
+      const int64_t k0 = cut.depth_begin(i), k1 = cut.depth_begin(i + 1);
+      for (int64_t k = k0, few = p1 - p0 > 1 ? fill.kSteps : k1 - k0; k < k1; k += few)
         for (int64_t p = p0; p < p1; ++p) {
           const int64_t j = column(p), width = column(p + 1) - j;
           fill(k, std::min(k1, k + few), j, width,
                packed + (p - p0) * size + (k - k0) * round_up(width, gemm.lanes));
         }
-      const Run<T> run = {pointers.data() + m0, k0 * a_step, 0, k1 - k0};
-      for (int64_t p = p0; p < p1; ++p) {
-        const int64_t j = column(p);
-        gemm.panel({m1 - m0, column(p + 1) - j, &run, 1, a_step, packed + (p - p0) * size, c + j,
-                    offsets.data() + m0, i > 0, epilogue.bias ? epilogue.bias + j : nullptr, nullptr,
-                    relu && i == cut.depths - 1});
+      for (int64_t m = m0; m < m1; m += kRowBlock) {
+        const Run<T> run = {pointers.data() + (packs ? 0 : m), packs ? 0 : k0 * a.step, 0, k1 - k0};
+        PanelArgs<T> args{};
+        args.rows = std::min(m1 - m, kRowBlock);
+        args.runs = &run;
+        args.run_count = 1;
+        args.step = packs ? 1 : a.step;
+        args.even = packs ? side_by_side->at(i, m) : nullptr;
+        args.a_stride = packs ? side_by_side->stride(i) : 0;
+        args.c_stride = columns;
+        args.accumulate = i > 0;
+        args.relu = relu && i == cut.depths - 1;
+        for (int64_t p = p0; p < p1; ++p) {
+          const int64_t j = column(p);
+          args.columns = column(p + 1) - j;
+          args.b = packed + (p - p0) * size;
+          args.c = c + m * columns + j;
+          args.column_bias = epilogue.bias ? epilogue.bias + j : nullptr;
+          gemm.panel(args);
+        }
       }
     }
     const int64_t j0 = column(p0), j1 = column(p1);
