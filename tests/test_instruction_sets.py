@@ -28,6 +28,7 @@ KERNEL_TESTS = [
     "loss",
     "batch_norm",
     "conv_pool",
+    "conv_pool_backward",
     "dropout",
     "group_norm",
     "local_response_norm",

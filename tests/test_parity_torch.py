@@ -95,6 +95,29 @@ def test_error_against_float64_is_at_most_half_more_than_pytorchs(descriptor):
             assert error <= bound, f"{name} {layout}: {error:.3g} > {bound:.3g}"
 
 
+@pytest.mark.parametrize("descriptor", ["n64c1h28k6r5p2", "n64c6h14k16r5", "n64c16h16k20r5p2"])
+def test_error_behind_max_pooling_is_at_most_half_more_than_pytorchs(descriptor):
+    """Of the gradients that the cells chosen by 2x2 windows give, a third of them 0."""
+    p = parse_descriptor(descriptor)
+    x, weight, _, y = conv_arrays(p, "float32")
+    indices = ops.max_pool2d(y, 2)[1]
+    grad = np.maximum(normal(indices.shape, 4, "float32"), -0.4) + np.float32(0.4)
+    spread = ops.max_pool2d_backward(grad, indices, y.shape)
+    theirs, exact = (
+        torch.ops.aten.convolution_backward(
+            *(torch.from_numpy(a.astype(dtype)) for a in (spread, x, weight)),
+            weight.shape[:1], p.stride, [side[0] for side in p.padding], p.dilation,
+            False, [0, 0], 1, [True] * 3,
+        )
+        for dtype in ("float32", "float64")
+    )  # fmt: skip
+    ours = ops.conv_max_pool_backward(
+        p, grad, indices, x, weight, (2, None, 0, 1, False), algorithm="direct"
+    )
+    for a, b, e in zip(ours, theirs, exact, strict=True):
+        assert relative_l2(a, e.numpy()) <= 1.5 * relative_l2(b.numpy(), e.numpy())
+
+
 @pytest.mark.parametrize("rows, features, outputs", [(1, 4096, 100), (64, 400, 120), (9, 9216, 64)])
 def test_linear_error_is_at_most_half_more_than_pytorchs(rows, features, outputs):
     x, weight = normal((rows, features), 1), normal((outputs, features), 2)

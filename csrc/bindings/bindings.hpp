@@ -9,6 +9,7 @@ namespace fastconv::bindings {
 void bind_devices(pybind11::module_& m);
 void bind_problems(pybind11::module_& m);
 void bind_conv(pybind11::module_& m);
+void bind_conv_pool(pybind11::module_& m);
 void bind_conv_transpose(pybind11::module_& m);
 void bind_average_pool(pybind11::module_& m);
 void bind_pool(pybind11::module_& m);

@@ -31,6 +31,14 @@ Method parse_method(const char* op, const py::object& algorithm, const py::objec
   return {parse_algorithm({op, "algorithm"}, algorithm), parse_precision({op, "precision"}, precision)};
 }
 
+ConvProblem parse_conv_problem(const char* op, int spatial, const Shape& input, const Shape& weight,
+                               const py::object& stride, const py::object& padding, const py::object& dilation,
+                               const py::object& groups) {
+  return make_conv_problem(op, input, weight, parse_sizes({op, "stride"}, stride, spatial),
+                           parse_padding({op, "padding"}, padding, spatial),
+                           parse_sizes({op, "dilation"}, dilation, spatial), parse_int({op, "groups"}, groups));
+}
+
 void check_implemented(const char* op, const ConvProblem& p, Pass pass, Method method, const View& source,
                        const View& result) {
   const auto implementation = operation(op, source.device, &Backend::conv_implementation);
@@ -101,50 +109,15 @@ Gradients backward_weight(const char* op, const ConvProblem& p, const Array& gra
 
 // The functions of any number of spatial dimensions: shapes from arrays and arguments, then the pass.
 
-ConvProblem problem(const char* op, int spatial, const Shape& input, const Shape& weight,
-                    const py::object& stride, const py::object& padding, const py::object& dilation,
-                    const py::object& groups) {
-  return make_conv_problem(op, input, weight, parse_sizes({op, "stride"}, stride, spatial),
-                           parse_padding({op, "padding"}, padding, spatial),
-                           parse_sizes({op, "dilation"}, dilation, spatial), parse_int({op, "groups"}, groups));
-}
-
 py::array conv(int spatial, const py::object& x, const py::object& weight, const py::object& bias,
                const py::object& stride, const py::object& padding, const py::object& dilation,
                const py::object& groups, const py::object& activation, const py::object& algorithm,
                const py::object& memory_format, const py::object& out, const py::object& precision) {
   const char* op = name_of(spatial, Pass::forward);
   const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
-  const ConvProblem p = problem(op, spatial, a.view.shape, w.view.shape, stride, padding, dilation, groups);
+  const ConvProblem p =
+      parse_conv_problem(op, spatial, a.view.shape, w.view.shape, stride, padding, dilation, groups);
   return forward(op, p, a, w, bias, activation, algorithm, memory_format, out, precision);
-}
-
-py::array conv2d_max_pool2d(const py::object& x, const py::object& weight, const py::object& bias,
-                            const py::object& stride, const py::object& padding, const py::object& dilation,
-                            const py::object& groups, const py::object& kernel_size,
-                            const py::object& pool_stride, const py::object& pool_padding,
-                            const py::object& pool_dilation, bool ceil_mode, const py::object& activation,
-                            const py::object& algorithm, const py::object& memory_format,
-                            const py::object& precision) {
-  const char* op = "conv2d";
-  const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
-  constexpr int kSpatial = 2;
-  const ConvProblem p = problem(op, kSpatial, a.view.shape, w.view.shape, stride, padding, dilation, groups);
-  const Activation fused = parse_activation({op, "activation"}, activation);
-  const Method asked = parse_method(op, algorithm, precision);
-  const auto format = parse_format({op, "memory_format"}, memory_format);
-  const std::optional<Array> b = read_optional_floats({op, "bias"}, bias, a);
-  if (b) check_shape(op, "bias", b->view.shape, {p.out_channels});
-  const PoolProblem pool = parse_windows("max_pool2d", p.output_shape(), kSpatial, kernel_size, pool_stride,
-                                         pool_padding, pool_dilation, ceil_mode);
-  const Array y = make_array(a, pool.output_shape(), format.value_or(a.view.format));
-  check_implemented(op, p, Pass::forward, asked, a.view, y.view);
-  const auto run = operation("conv2d_max_pool2d", a.view.device, &Backend::conv_max_pool);
-  {
-    const WithoutGil unlocked;
-    run(p, pool, a.view, w.view, pointer(b), fused, asked.algorithm, asked.precision, y.view);
-  }
-  return to_python(y);
 }
 
 py::array conv_input_gradient(int spatial, const py::object& grad, const py::object& weight,
@@ -154,8 +127,8 @@ py::array conv_input_gradient(int spatial, const py::object& grad, const py::obj
                               const py::object& out, const py::object& precision) {
   const char* op = name_of(spatial, Pass::backward_input);
   const Array g = read_floats({op, "grad"}, grad), w = read_floats({op, "weight"}, weight, g, kContiguous);
-  const ConvProblem p = problem(op, spatial, parse_shape({op, "input_shape"}, input_shape), w.view.shape,
-                                stride, padding, dilation, groups);
+  const ConvProblem p = parse_conv_problem(op, spatial, parse_shape({op, "input_shape"}, input_shape),
+                                           w.view.shape, stride, padding, dilation, groups);
   return backward_input(op, p, g, w, algorithm, memory_format, out, precision);
 }
 
@@ -165,8 +138,9 @@ Gradients conv_weight_gradient(int spatial, const py::object& grad, const py::ob
                                bool bias, const py::object& algorithm, const py::object& precision) {
   const char* op = name_of(spatial, Pass::backward_weight);
   const Array g = read_floats({op, "grad"}, grad), a = read_floats({op, "x"}, x, g);
-  const ConvProblem p = problem(op, spatial, a.view.shape, parse_shape({op, "weight_shape"}, weight_shape),
-                                stride, padding, dilation, groups);
+  const ConvProblem p =
+      parse_conv_problem(op, spatial, a.view.shape, parse_shape({op, "weight_shape"}, weight_shape), stride,
+                         padding, dilation, groups);
   return backward_weight(op, p, g, a, bias, algorithm, precision);
 }
 
@@ -220,11 +194,6 @@ void bind_conv(py::module_& m) {
   m.def("conv", conv, py::arg("spatial"), py::arg("x"), py::arg("weight"), py::arg("bias"), py::arg("stride"),
         py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("activation"), py::arg("algorithm"),
         py::arg("memory_format"), py::arg("out"), py::arg("precision") = "highest");
-  m.def("conv2d_max_pool2d", conv2d_max_pool2d, py::arg("x"), py::arg("weight"), py::arg("bias"),
-        py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("kernel_size"),
-        py::arg("pool_stride"), py::arg("pool_padding"), py::arg("pool_dilation"), py::arg("ceil_mode"),
-        py::arg("activation"), py::arg("algorithm"), py::arg("memory_format"),
-        py::arg("precision") = "highest");
   m.def("conv_input_gradient", conv_input_gradient, py::arg("spatial"), py::arg("grad"), py::arg("weight"),
         py::arg("input_shape"), py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"),
         py::arg("algorithm"), py::arg("memory_format"), py::arg("out"), py::arg("precision") = "highest");

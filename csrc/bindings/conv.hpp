@@ -12,6 +12,10 @@ struct Method {
 };
 Method parse_method(const char* op, const py::object& algorithm, const py::object& precision);
 
+ConvProblem parse_conv_problem(const char* op, int spatial, const Shape& input, const Shape& weight,
+                               const py::object& stride, const py::object& padding, const py::object& dilation,
+                               const py::object& groups);
+
 // ValueError where nothing computes this pass so. `source`, `result`: as Backend::conv_implementation has them.
 void check_implemented(const char* op, const ConvProblem&, Pass, Method, const View& source,
                        const View& result);

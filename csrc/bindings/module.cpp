@@ -85,6 +85,7 @@ PYBIND11_MODULE(_core, m) {
   bind_devices(m);
   bind_problems(m);
   bind_conv(m);
+  bind_conv_pool(m);
   bind_conv_transpose(m);
   bind_average_pool(m);
   bind_pool(m);

@@ -87,6 +87,15 @@ struct Backend {
   // max_pool of what conv_forward gives, to the last bit where the weight is finite.
   void (*conv_max_pool)(const ConvProblem&, const PoolProblem&, const View& x, const View& weight,
                         const View* bias, Activation, Algorithm, Precision, const View& y);
+  // The gradients of conv_max_pool from that of the pooled map and the positions that max_pool gives with it;
+  // dx, dw, db: null where they are not wanted, db without dw, x without dw, weight without dx. What a cell
+  // that no window chose would add, zero or, of something infinite, NaN, may be left out. An index outside its
+  // plane: as below. Of the two implementations "sparse" takes the chosen cells alone, "spread" makes the map's
+  // gradient first.
+  const char* (*conv_max_pool_backward_implementation)(const ConvProblem&, const PoolProblem&, Pass, Algorithm);
+  void (*conv_max_pool_backward)(const ConvProblem&, const PoolProblem&, const View& grad, const View& indices,
+                                 const View* x, const View* weight, Algorithm, Precision, const View* dx,
+                                 const View* dw, const View* db);
   void (*conv_backward_input)(const ConvProblem&, const View& grad, const View& weight, Algorithm, Precision,
                               const View& dx);
   // conv_backward_input as an operation of its own, with what a forward one has.

@@ -20,6 +20,8 @@ const Backend* cpu_backend() {
       cpu::conv_implementation,
       cpu::conv_forward,
       cpu::conv_max_pool,
+      cpu::conv_max_pool_backward_implementation,
+      cpu::conv_max_pool_backward,
       cpu::conv_backward_input,
       cpu::conv_transpose,
       cpu::conv_backward_weight,

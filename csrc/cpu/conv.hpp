@@ -12,6 +12,10 @@ void conv_forward(const ConvProblem&, const View& x, const View& weight, const V
 // Pooled windows of the forward's result, which is not kept (conv_pool.cpp).
 void conv_max_pool(const ConvProblem&, const PoolProblem&, const View& x, const View& weight, const View* bias,
                    Activation, Algorithm, Precision, const View& y);
+void conv_max_pool_backward(const ConvProblem&, const PoolProblem&, const View& grad, const View& indices,
+                            const View* x, const View* weight, Algorithm, Precision, const View* dx,
+                            const View* dw, const View* db);
+const char* conv_max_pool_backward_implementation(const ConvProblem&, const PoolProblem&, Pass, Algorithm);
 void conv_backward_input(const ConvProblem&, const View& grad, const View& weight, Algorithm, Precision,
                          const View& dx);
 void conv_transpose(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,

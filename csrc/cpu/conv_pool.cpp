@@ -4,6 +4,7 @@
 
 #include "conv.hpp"
 #include "conv/choice.hpp"
+#include "conv/sparse_gradients.hpp"
 #include "pool.hpp"
 #include "tiling.hpp"
 
@@ -95,7 +96,58 @@ void run_pieces(const ConvProblem& problem, const PoolProblem& pool, const View&
   result.finish();
 }
 
+bool is_sparse(const ConvProblem& problem, const PoolProblem& pool, Pass pass, Algorithm algorithm) {
+  return sparse_gradient_pays(forward_correlation(problem), pool.output[0] * pool.output[1], pass, algorithm);
+}
+
+template <class T>
+bool run_sparse(const ConvProblem& problem, const View& grad, const View& indices, const View* x,
+                const View* weight, const View* dx, const View* dw, const View* db) {
+  SparseGradientData<T> data{};
+  data.cells = grad.shape[2] * grad.shape[3];
+  data.grad = {grad.as<const T>(), grad.format};
+  data.indices = {indices.as<const int64_t>(), indices.format};
+  if (dw) {
+    data.x = {x->as<const T>(), x->format};
+    data.dw = dw->as<T>();
+  }
+  if (dx) {
+    data.weight = weight->as<const T>();
+    data.dx = {dx->as<T>(), dx->format};
+  }
+  data.db = db ? db->as<T>() : nullptr;
+  return sparse_gradients(forward_correlation(problem), data);
+}
+
 }   // namespace
+
+const char* conv_max_pool_backward_implementation(const ConvProblem& problem, const PoolProblem& pool,
+                                                  Pass pass, Algorithm algorithm) {
+  return is_sparse(problem, pool, pass, algorithm) ? "sparse" : "spread";
+}
+
+void conv_max_pool_backward(const ConvProblem& problem, const PoolProblem& pool, const View& grad,
+                            const View& indices, const View* x, const View* weight, Algorithm algorithm,
+                            Precision precision, const View* dx, const View* dw, const View* db) {
+  require_implemented(problem, algorithm);
+  const View* sparse_dx = dx && is_sparse(problem, pool, Pass::backward_input, algorithm) ? dx : nullptr;
+  const View* sparse_dw = dw && is_sparse(problem, pool, Pass::backward_weight, algorithm) ? dw : nullptr;
+  if (grad.elements() > 0 && (sparse_dx || sparse_dw)) {
+    const auto run = grad.dtype == DType::float32 ? run_sparse<float> : run_sparse<double>;
+    if (run(problem, grad, indices, x, weight, sparse_dx, sparse_dw, sparse_dw ? db : nullptr)) {
+      if (sparse_dx) dx = nullptr;
+      if (sparse_dw) dw = nullptr;
+    }
+  }
+  if (!dx && !dw) return;
+  View map = grad;   // the gradient at the convolution's own result
+  map.shape = problem.output_shape();
+  const memory::Buffer buffer(size_t(map.elements() * itemsize(map.dtype)));
+  map.data = buffer.as<void>();
+  max_pool_backward(pool, grad, indices, map);
+  if (dx) conv_backward_input(problem, map, *weight, algorithm, precision, *dx);
+  if (dw) conv_backward_weight(problem, map, *x, algorithm, precision, *dw, db);
+}
 
 void conv_max_pool(const ConvProblem& problem, const PoolProblem& pool, const View& x, const View& weight,
                    const View* bias, Activation activation, Algorithm algorithm, Precision, const View& y) {

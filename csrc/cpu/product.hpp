@@ -108,7 +108,9 @@ struct ProductTasks {
     return tasks;
   }
   // Of block i, whole vectors, so that transposing leaves no rest.
-  int64_t depth_begin(int64_t i) const { return std::min(depth, part_begin(div_up(depth, 16), depths, i) * 16); }
+  int64_t depth_begin(int64_t i) const {
+    return std::min(depth, part_begin(div_up(depth, 16), depths, i) * 16);
+  }
 };
 
 // The left operand: row m at data + m * row, its steps `step` apart; one of the two is 1.
@@ -130,16 +132,17 @@ struct PackedRows {
       : cut(tasks), rows(count), buffer(size_t(count * (tasks.depth + kOff * tasks.depths)) * sizeof(T)) {
     constexpr int64_t kSlice = 64;
     const int64_t slices = div_up(rows, kSlice);
-    parallel_items(slices * cut.depths, kMoveFlops * double(kSlice * (cut.depth / cut.depths)), [&](int64_t item) {
-      const int64_t m = item % slices * kSlice, i = item / slices, k = cut.depth_begin(i);
-      const int64_t some = std::min(kSlice, rows - m), steps = stride(i) - kOff;
-      const T* from = a.data + m * a.row + k * a.step;
-      const auto& pack = kernels<T>().pack;
-      if (a.step == 1)
-        pack.copy(from, a.row, at(i, m), stride(i), some, steps, steps);
-      else
-        pack.transpose(from, a.step, at(i, m), stride(i), steps, some);
-    });
+    parallel_items(slices * cut.depths, kMoveFlops * double(kSlice * (cut.depth / cut.depths)),
+                   [&](int64_t item) {
+                     const int64_t m = item % slices * kSlice, i = item / slices, k = cut.depth_begin(i);
+                     const int64_t some = std::min(kSlice, rows - m), steps = stride(i) - kOff;
+                     const T* from = a.data + m * a.row + k * a.step;
+                     const auto& pack = kernels<T>().pack;
+                     if (a.step == 1)
+                       pack.copy(from, a.row, at(i, m), stride(i), some, steps, steps);
+                     else
+                       pack.transpose(from, a.step, at(i, m), stride(i), steps, some);
+                   });
   }
   ptrdiff_t stride(int64_t i) const { return cut.depth_begin(i + 1) - cut.depth_begin(i) + kOff; }
   T* at(int64_t i, int64_t m) const {

@@ -22,6 +22,10 @@ const Backend* cuda_backend() {
     made.conv_implementation = cuda::conv_implementation;
     made.conv_forward = cuda::conv_forward;
     made.conv_max_pool = cuda::conv_max_pool;
+    made.conv_max_pool_backward_implementation = [](const ConvProblem&, const PoolProblem&, Pass, Algorithm) {
+      return "spread";
+    };
+    made.conv_max_pool_backward = cuda::conv_max_pool_backward;
     made.conv_backward_input = cuda::conv_backward_input;
     made.conv_transpose = cuda::conv_transpose;
     made.conv_backward_weight = cuda::conv_backward_weight;

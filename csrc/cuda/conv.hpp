@@ -9,6 +9,9 @@ const char* conv_implementation(const ConvProblem&, Pass, Algorithm, Precision, 
                                 MemoryFormat result);
 void conv_forward(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,
                   Algorithm, Precision, const View& y);
+void conv_max_pool_backward(const ConvProblem&, const PoolProblem&, const View& grad, const View& indices,
+                            const View* x, const View* weight, Algorithm, Precision, const View* dx,
+                            const View* dw, const View* db);
 void conv_max_pool(const ConvProblem&, const PoolProblem&, const View& x, const View& weight, const View* bias,
                    Activation, Algorithm, Precision, const View& y);
 void conv_backward_input(const ConvProblem&, const View& grad, const View& weight, Algorithm, Precision,

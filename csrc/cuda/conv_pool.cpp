@@ -18,4 +18,17 @@ void conv_max_pool(const ConvProblem& p, const PoolProblem& pool, const View& x,
   max_pool(pool, map, y, nullptr);
 }
 
+void conv_max_pool_backward(const ConvProblem& p, const PoolProblem& pool, const View& grad,
+                            const View& indices, const View* x, const View* weight, Algorithm algorithm,
+                            Precision precision, const View* dx, const View* dw, const View* db) {
+  View map = grad;
+  map.shape = p.output_shape();
+  const DeviceGuard guard(grad.device, "conv2d_max_pool2d_backward");
+  const Workspace memory(grad.device, map.elements() * itemsize(map.dtype), "conv2d_max_pool2d_backward");
+  map.data = memory.as<void>();
+  max_pool_backward(pool, grad, indices, map);
+  if (dx) conv_backward_input(p, map, *weight, algorithm, precision, *dx);
+  if (dw) conv_backward_weight(p, map, *x, algorithm, precision, *dw, db);
+}
+
 }   // namespace fastconv::cuda

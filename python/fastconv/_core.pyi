@@ -27,11 +27,14 @@ __all__: list[str] = [
     "config",
     "conv",
     "conv2d_max_pool2d",
+    "conv2d_max_pool2d_backward",
     "conv_backward_input",
     "conv_backward_weight",
     "conv_forward",
     "conv_implementation",
     "conv_input_gradient",
+    "conv_max_pool_backward",
+    "conv_max_pool_backward_implementation",
     "conv_problem",
     "conv_transpose",
     "conv_transpose_backward_input",
@@ -390,6 +393,20 @@ def conv2d_max_pool2d(
     memory_format: typing.Any,
     precision: typing.Any = "highest",
 ) -> numpy.ndarray: ...
+def conv2d_max_pool2d_backward(
+    grad: typing.Any,
+    indices: typing.Any,
+    x: typing.Any,
+    weight: typing.Any,
+    stride: typing.Any,
+    padding: typing.Any,
+    dilation: typing.Any,
+    groups: typing.Any,
+    pooling: tuple,
+    bias: bool,
+    algorithm: typing.Any,
+    precision: typing.Any = "highest",
+) -> tuple[numpy.ndarray | None, numpy.ndarray | None, numpy.ndarray | None]: ...
 def conv_backward_input(
     problem: ConvProblem,
     grad: typing.Any,
@@ -449,6 +466,28 @@ def conv_input_gradient(
     out: typing.Any,
     precision: typing.Any = "highest",
 ) -> numpy.ndarray: ...
+def conv_max_pool_backward(
+    problem: ConvProblem,
+    grad: typing.Any,
+    indices: typing.Any,
+    x: typing.Any,
+    weight: typing.Any,
+    pooling: tuple,
+    bias: bool,
+    algorithm: typing.Any,
+    precision: typing.Any = "highest",
+) -> tuple[numpy.ndarray | None, numpy.ndarray | None, numpy.ndarray | None]: ...
+def conv_max_pool_backward_implementation(
+    problem: ConvProblem,
+    pass_: typing.Any,
+    pooling: tuple,
+    algorithm: typing.Any = "auto",
+    device: typing.Any = "cpu",
+) -> str:
+    """
+    "sparse" where a call takes the chosen cells alone, else "spread".
+    """
+
 def conv_problem(
     x_shape: typing.Any,
     weight_shape: typing.Any,

@@ -11,7 +11,8 @@ const KernelTable<T>& table() {
                                           winograd_kernels<T, 2, 3>(), winograd_kernels<T, 4, 3>(),
                                           winograd_kernels<T, 2, 5>(), depthwise_kernels<T>(),
                                           norm_kernels<T>(),           local_response_norm_kernels<T>(),
-                                          dropout_kernels<T>(),        average_pool_kernels<T>()};
+                                          dropout_kernels<T>(),        average_pool_kernels<T>(),
+                                          sparse_kernels<T>()};
   return instance;
 }
 template const KernelTable<float>& table();

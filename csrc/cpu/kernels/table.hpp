@@ -14,6 +14,7 @@
 #include "pack.hpp"
 #include "pool.hpp"
 #include "probe.hpp"
+#include "sparse.hpp"
 #include "winograd.hpp"
 
 namespace fastconv::cpu {
@@ -34,6 +35,7 @@ struct KernelTable {
   LocalResponseNormKernels<T> local_response_norm;
   DropoutKernels<T> dropout;
   AveragePoolKernels<T> average_pool;
+  SparseKernels<T> sparse;
 };
 
 }   // namespace fastconv::cpu

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastconv import ops
 from fastconv.autograd.autocast import lowered
-from fastconv.autograd.engine import Backward, recording
+from fastconv.autograd.engine import recording
 from fastconv.autograd.tensor import Tensor, record
 from fastconv.autograd.variable import FLOATING
 from fastconv.config import algorithm, chosen_algorithm
@@ -75,24 +75,6 @@ def sum_over(grad: Any, axes: tuple[int, ...]) -> Any:
     return np.sum(grad, axis=axes, dtype=np.float64).astype(grad.dtype)
 
 
-def _conv_gradients(problem: Any, needs: tuple[bool, ...], kept_w: Any, kept_x: Any) -> Backward:
-    """From the gradient at a convolution's own output to those of its input, weight and bias."""
-    chosen = chosen_algorithm(None)
-
-    def gradients(grad: Any) -> Any:
-        dx = dw = db = None
-        with algorithm(chosen):
-            if needs[0]:
-                dx = ops.conv_backward_input(problem, grad, kept_w)
-            if needs[1]:
-                dw, db = ops.conv_backward_weight(problem, grad, kept_x, bias=needs[2])
-            elif needs[2]:
-                db = sum_over(grad, (0, *range(2, grad.ndim)))
-        return dx, dw, db
-
-    return gradients
-
-
 def conv2d(
     input: Tensor,
     weight: Tensor,
@@ -133,12 +115,20 @@ def convolution(
     if needs is None:
         return Tensor(y)
     kept_w, kept_x, kept_y, kept = kept_for(needs, activation, input, weight, y)
-    gradients = _conv_gradients(problem, needs, kept_w, kept_x)
+    chosen = chosen_algorithm(None)
 
     def backward(grad: Any) -> Any:
+        dx = dw = db = None
         if activation is not None:
             grad = ACTIVATION_BACKWARD[activation](grad, kept_y)
-        return gradients(grad)
+        with algorithm(chosen):
+            if needs[0]:
+                dx = ops.conv_backward_input(problem, grad, kept_w)
+            if needs[1]:
+                dw, db = ops.conv_backward_weight(problem, grad, kept_x, bias=needs[2])
+            elif needs[2]:
+                db = sum_over(grad, (0, *range(2, grad.ndim)))
+        return dx, dw, db
 
     return record(operation, y, (input, weight, bias), backward, kept)
 
@@ -151,7 +141,7 @@ def conv2d_relu_max_pool2d(
     pooling: tuple[Any, Any, Any, Any, bool],
     memory_format: MemoryFormat | None = None,
 ) -> Tensor:
-    """``max_pool2d(relu(conv2d(...)))``, results and gradients to the last bit.
+    """``max_pool2d(relu(conv2d(...)))``, the result to the last bit, gradients but for rounding.
 
     convolution: stride, padding, dilation, groups. pooling: kernel_size, stride, padding,
     dilation, ceil_mode. Kept is a copy of the pooled map alone: where its value is 0, ReLU stops
@@ -168,14 +158,19 @@ def conv2d_relu_max_pool2d(
         )
     problem = ops.conv_problem(x.shape, w.shape, *convolution)
     y = ops.conv_forward(problem, x, w, b, activation="relu", memory_format=memory_format)
-    (pooled, indices), shape = ops.max_pool2d(y, *pooling), y.shape
+    pooled, indices = ops.max_pool2d(y, *pooling)
     kept_w, kept_x, _, kept = kept_for(needs, None, input, weight, None)
     mask = ops.relu(pooled)  # a copy: the result is the caller's, who may change it
-    gradients = _conv_gradients(problem, needs, kept_w, kept_x)
+    chosen = chosen_algorithm(None)
 
     def backward(grad: Any) -> Any:
         grad = ops.relu_backward(grad, mask)
-        return gradients(ops.max_pool2d_backward(grad, indices, shape, *pooling))
+        dx, dw, db = ops.conv_max_pool_backward(
+            problem, grad, indices, kept_x, kept_w, pooling, bias=needs[2], algorithm=chosen
+        )
+        if needs[2] and not needs[1]:
+            db = sum_over(grad, (0, 2, 3))
+        return dx, dw, db
 
     return record("conv2d_relu_max_pool2d", pooled, (input, weight, bias), backward, kept)
 

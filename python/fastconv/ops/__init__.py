@@ -117,7 +117,13 @@ from fastconv.ops.loss import (
     softmax_backward,
 )
 from fastconv.ops.maxout import maxout, maxout_backward
-from fastconv.ops.pool import conv2d_max_pool2d, max_pool2d, max_pool2d_backward
+from fastconv.ops.pool import (
+    conv2d_max_pool2d,
+    conv2d_max_pool2d_backward,
+    conv_max_pool_backward,
+    max_pool2d,
+    max_pool2d_backward,
+)
 from fastconv.ops.pool_nd import (
     max_pool1d,
     max_pool1d_backward,
@@ -165,12 +171,14 @@ __all__ = [
     "conv2d_backward_input",
     "conv2d_backward_weight",
     "conv2d_max_pool2d",
+    "conv2d_max_pool2d_backward",
     "conv3d",
     "conv3d_backward_input",
     "conv3d_backward_weight",
     "conv_backward_input",
     "conv_backward_weight",
     "conv_forward",
+    "conv_max_pool_backward",
     "conv_problem",
     "conv_transpose1d",
     "conv_transpose1d_backward_input",

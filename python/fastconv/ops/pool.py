@@ -138,3 +138,61 @@ def conv2d_max_pool2d(
         x, weight, bias, *convolution, kernel_size, stride, padding, dilation, ceil_mode,
         activation, chosen_algorithm(algorithm), memory_format, float32_precision(),
     )  # fmt: skip
+
+
+def conv2d_max_pool2d_backward(
+    grad: ArrayLike,
+    indices: ArrayLike,
+    x: ArrayLike,
+    weight: ArrayLike,
+    convolution: tuple[Size, Padding, Size, int] = (1, 0, 1, 1),
+    pooling: tuple[Size, Size | None, Size, Size, bool] = (2, None, 0, 1, False),
+    *,
+    bias: bool = True,
+    algorithm: str | None = "auto",
+) -> tuple[Array | None, Array | None, Array | None]:
+    """Gradients of ``max_pool2d(conv2d(x, weight, bias))`` from the gradient at its result.
+
+    Only the cells of the convolution's result that windows chose have a gradient, at most one for
+    each window. Where they are few enough and "winograd" is not asked for, the CPU takes them one
+    by one, without those that are 0 (behind a ReLU there are many), instead of the whole map. But
+    for rounding, and 0 times something infinite, these are the gradients that
+    ``max_pool2d_backward`` and the convolution's backward functions give.
+
+    Args:
+        grad: gradient at the pooled map, (N, K, H', W'), float32 or float64.
+        indices: int64, the shape of ``grad``, as ``max_pool2d`` returned them.
+        x, weight, convolution, pooling, algorithm: as in ``conv2d_max_pool2d``.
+        bias: whether db is wanted.
+
+    Returns:
+        dx (N, C, H, W), which lies as ``grad`` does, dw (K, C/groups, R, S), and db (K,) or None.
+
+    Raises:
+        ValueError, TypeError, MemoryError: as ``max_pool2d_backward`` and
+            ``conv2d_backward_weight``.
+    """
+    return _core.conv2d_max_pool2d_backward(
+        grad, indices, x, weight, *convolution, tuple(pooling), bias,
+        chosen_algorithm(algorithm), float32_precision(),
+    )  # fmt: skip
+
+
+def conv_max_pool_backward(
+    problem: _core.ConvProblem,
+    grad: ArrayLike,
+    indices: ArrayLike,
+    x: ArrayLike | None,
+    weight: ArrayLike | None,
+    pooling: tuple[Size, Size | None, Size, Size, bool],
+    *,
+    bias: bool = True,
+    algorithm: str | None = None,
+) -> tuple[Array | None, Array | None, Array | None]:
+    """``conv2d_max_pool2d_backward`` for a checked problem; without ``x`` there are no dw and db,
+    without ``weight`` there is no dx.
+    """
+    return _core.conv_max_pool_backward(
+        problem, grad, indices, x, weight, tuple(pooling), bias,
+        chosen_algorithm(algorithm), float32_precision(),
+    )  # fmt: skip

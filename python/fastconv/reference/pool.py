@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastconv.reference.conv import conv2d
+from fastconv.reference.conv import conv2d, conv2d_backward_input, conv2d_backward_weight
 from fastconv.reference.layout import Array, deliver, per_dimension, under_tap
 
 
@@ -75,6 +75,24 @@ def conv2d_max_pool2d(
     """The largest cell of each window over the convolution's result."""
     y = conv2d(x, weight, bias, *convolution, activation=activation, memory_format=memory_format)
     return max_pool2d(y, *pooling)[0]
+
+
+def conv2d_max_pool2d_backward(
+    grad: Array,
+    indices: Array,
+    x: Array,
+    weight: Array,
+    convolution: tuple[Any, Any, Any, int] = (1, 0, 1, 1),
+    pooling: tuple[Any, Any, Any, Any, bool] = (2, None, 0, 1, False),
+    *,
+    bias: bool = True,
+    algorithm: str | None = None,
+) -> tuple[Array, Array, Array | None]:
+    """The gradient goes to the cells that the windows chose, and on through the convolution."""
+    shape = conv2d(x, weight, None, *convolution).shape
+    spread = max_pool2d_backward(grad, indices, shape, *pooling)
+    dx = conv2d_backward_input(spread, weight, x.shape, *convolution)
+    return dx, *conv2d_backward_weight(spread, x, weight.shape, *convolution, bias=bias)
 
 
 def max_pool2d_backward(
