@@ -54,12 +54,17 @@ def test_exact_values(backend, case, dtype):
     shape, weight, convolution, pooling = arguments(case)
     x, w, b = values(exact_integers, shape, weight, dtype)
     y = reference.conv2d(*values(exact_integers, shape, weight, "float64"), *convolution)
-    expected = reference.max_pool2d(y, *pooling)[0]
+    expected, places = reference.max_pool2d(y, *pooling)
     for layout in LAYOUTS:
-        actual = backend.ops.conv2d_max_pool2d(
-            lay_out(x, layout), w, b, convolution, pooling, algorithm="direct"
+        window = (lay_out(x, layout), w, b, convolution, pooling)
+        actual = backend.ops.conv2d_max_pool2d(*window, algorithm="direct")
+        assert_exact(actual, expected, dtype)
+        actual, indices = backend.ops.conv2d_max_pool2d(
+            *window, algorithm="direct", return_indices=True
         )
         assert_exact(actual, expected, dtype)
+        assert np.array_equal(indices, places)
+        assert indices.dtype == np.int64
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -70,12 +75,15 @@ def test_the_bits_of_the_two_operations(cpu, case, layout):
     for result in LAYOUTS:
         x, activation = lay_out(x, layout), "relu" if result == layout else "tanh"
         y = cpu.ops.conv2d(x, w, b, *convolution, activation=activation, memory_format=result)
-        expected = cpu.ops.max_pool2d(y, *pooling, return_indices=False)
-        actual = cpu.ops.conv2d_max_pool2d(
-            x, w, b, convolution, pooling, activation=activation, memory_format=result
-        )
+        expected, places = cpu.ops.max_pool2d(y, *pooling)
+        problem = (x, w, b, convolution, pooling)
+        options = {"activation": activation, "memory_format": result}
+        actual = cpu.ops.conv2d_max_pool2d(*problem, **options)
         assert actual.strides == expected.strides or not actual.size
         assert np.array_equal(actual, expected)
+        actual, indices = cpu.ops.conv2d_max_pool2d(*problem, **options, return_indices=True)
+        assert np.array_equal(actual, expected) and np.array_equal(indices, places)
+        assert indices.strides == places.strides or not actual.size
 
 
 @pytest.mark.parametrize("algorithm", ["direct", "winograd"])

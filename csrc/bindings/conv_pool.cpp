@@ -9,13 +9,14 @@ namespace {
 constexpr auto kContiguous = MemoryFormat::contiguous;   // weights, which every kernel packs anyway
 constexpr int kSpatial = 2;
 
-py::array conv2d_max_pool2d(const py::object& x, const py::object& weight, const py::object& bias,
-                            const py::object& stride, const py::object& padding, const py::object& dilation,
-                            const py::object& groups, const py::object& kernel_size,
-                            const py::object& pool_stride, const py::object& pool_padding,
-                            const py::object& pool_dilation, bool ceil_mode, const py::object& activation,
-                            const py::object& algorithm, const py::object& memory_format,
-                            const py::object& precision) {
+using Pooled = py::typing::Tuple<py::array, py::typing::Optional<py::array>>;
+
+Pooled conv2d_max_pool2d(const py::object& x, const py::object& weight, const py::object& bias,
+                         const py::object& stride, const py::object& padding, const py::object& dilation,
+                         const py::object& groups, const py::object& kernel_size, const py::object& pool_stride,
+                         const py::object& pool_padding, const py::object& pool_dilation, bool ceil_mode,
+                         const py::object& activation, const py::object& algorithm,
+                         const py::object& memory_format, bool return_indices, const py::object& precision) {
   const char* op = "conv2d";
   const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
   const ConvProblem p =
@@ -28,13 +29,15 @@ py::array conv2d_max_pool2d(const py::object& x, const py::object& weight, const
   const PoolProblem pool = parse_windows("max_pool2d", p.output_shape(), kSpatial, kernel_size, pool_stride,
                                          pool_padding, pool_dilation, ceil_mode);
   const Array y = make_array(a, pool.output_shape(), format.value_or(a.view.format));
+  std::optional<Array> indices;
+  if (return_indices) indices = make_array(a, DType::int64, pool.output_shape(), y.view.format);
   check_implemented(op, p, Pass::forward, asked, a.view, y.view);
   const auto run = operation("conv2d_max_pool2d", a.view.device, &Backend::conv_max_pool);
   {
     const WithoutGil unlocked;
-    run(p, pool, a.view, w.view, pointer(b), fused, asked.algorithm, asked.precision, y.view);
+    run(p, pool, a.view, w.view, pointer(b), fused, asked.algorithm, asked.precision, y.view, pointer(indices));
   }
-  return to_python(y);
+  return py::make_tuple(y.owner, indices ? indices->owner : py::none());
 }
 
 using AllGradients = py::typing::Tuple<py::typing::Optional<py::array>, py::typing::Optional<py::array>,
@@ -121,7 +124,7 @@ void bind_conv_pool(py::module_& m) {
   m.def("conv2d_max_pool2d", conv2d_max_pool2d, py::arg("x"), py::arg("weight"), py::arg("bias"),
         py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("kernel_size"),
         py::arg("pool_stride"), py::arg("pool_padding"), py::arg("pool_dilation"), py::arg("ceil_mode"),
-        py::arg("activation"), py::arg("algorithm"), py::arg("memory_format"),
+        py::arg("activation"), py::arg("algorithm"), py::arg("memory_format"), py::arg("return_indices"),
         py::arg("precision") = "highest");
   m.def("conv2d_max_pool2d_backward", conv2d_max_pool2d_backward, py::arg("grad"), py::arg("indices"),
         py::arg("x"), py::arg("weight"), py::arg("stride"), py::arg("padding"), py::arg("dilation"),

@@ -84,9 +84,9 @@ struct Backend {
                                      MemoryFormat result);
   void (*conv_forward)(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,
                        Algorithm, Precision, const View& y);
-  // max_pool of what conv_forward gives, to the last bit where the weight is finite.
+  // max_pool of what conv_forward gives, to the last bit where the weight is finite; indices or null.
   void (*conv_max_pool)(const ConvProblem&, const PoolProblem&, const View& x, const View& weight,
-                        const View* bias, Activation, Algorithm, Precision, const View& y);
+                        const View* bias, Activation, Algorithm, Precision, const View& y, const View* indices);
   // The gradients of conv_max_pool from that of the pooled map and the positions that max_pool gives with it;
   // dx, dw, db: null where they are not wanted, db without dw, x without dw, weight without dx. What a cell
   // that no window chose would add, zero or, of something infinite, NaN, may be left out. An index outside its

@@ -11,7 +11,7 @@ void conv_forward(const ConvProblem&, const View& x, const View& weight, const V
                   Algorithm, Precision, const View& y);
 // Pooled windows of the forward's result, which is not kept (conv_pool.cpp).
 void conv_max_pool(const ConvProblem&, const PoolProblem&, const View& x, const View& weight, const View* bias,
-                   Activation, Algorithm, Precision, const View& y);
+                   Activation, Algorithm, Precision, const View& y, const View* indices);
 void conv_max_pool_backward(const ConvProblem&, const PoolProblem&, const View& grad, const View& indices,
                             const View* x, const View* weight, Algorithm, Precision, const View* dx,
                             const View* dw, const View* db);

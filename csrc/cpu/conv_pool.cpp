@@ -1,6 +1,7 @@
 // Convolution, activation and max pooling, of which only the pooled map is written: the convolution's own map
 // is made piece by piece in memory that stays in the caches, and pooled from there.
 #include <algorithm>
+#include <optional>
 
 #include "conv.hpp"
 #include "conv/choice.hpp"
@@ -45,13 +46,14 @@ std::vector<Piece> pieces_of(const Correlation& c, int64_t pooled_rows, int64_t 
 struct Part {
   Correlation c;
   PoolWindows windows;
+  int64_t first;   // row of the convolution's map
 
   Part(const Correlation& whole, const PoolWindows& all, const Piece& piece, int64_t piece_rows)
       : c(whole), windows(all) {
     const int64_t top = piece.row0 * all.stride[1] - all.padding[1];
     const int64_t bottom =
         (piece.row1 - 1) * all.stride[1] - all.padding[1] + (all.kernel[1] - 1) * all.dilation[1] + 1;
-    const int64_t first = std::clamp<int64_t>(top, 0, whole.h.out - 1) / piece_rows * piece_rows;
+    first = std::clamp<int64_t>(top, 0, whole.h.out - 1) / piece_rows * piece_rows;
     c.batch = piece.image1 - piece.image0;
     c.h.out = c.h.extent = std::clamp(bottom, first + 1, whole.h.out) - first;
     c.h.first += first * c.h.stride;
@@ -61,14 +63,24 @@ struct Part {
   }
 };
 
+// Positions within a part's map become those within the whole: `count` of them in each of `runs` runs.
+void shift(int64_t* indices, int64_t runs, int64_t pitch, int64_t count, int64_t by) {
+  if (by == 0) return;
+  parallel_items(runs, double(count), [&](int64_t i) {
+    for (int64_t j = 0; j < count; ++j) indices[i * pitch + j] += by;
+  });
+}
+
 template <class T>
 void run_pieces(const ConvProblem& problem, const PoolProblem& pool, const View& x, const View& weight,
-                const View* bias, Activation activation, Algorithm asked, const View& y) {
+                const View* bias, Activation activation, Algorithm asked, const View& y, const View* indices) {
   const Correlation c = forward_correlation(problem);
   const PoolWindows windows = windows_of(pool);
   const Choice choice = choose(c, asked, x.format, y.format);
   const Formatted<T> source(x, choice.in);
   const FormattedResult<T> result(y, choice.out);
+  std::optional<FormattedResult<double>> places;   // as wide as doubles, and moved as such
+  if (indices) places.emplace(*indices, choice.out);
   const bool last = choice.out == MemoryFormat::channels_last;
   const int64_t channels = c.out_channels * c.groups, pitch = windows.output[1] * windows.output[2];
   const bool stream = y.elements() * int64_t(sizeof(T)) > kCachedBytes;
@@ -88,12 +100,17 @@ void run_pieces(const ConvProblem& problem, const PoolProblem& pool, const View&
     run(*choice.algorithm, part.c,
         CorrelationData<T>{in, choice.in, weight.as<const T>(), bias ? bias->as<const T>() : nullptr,
                            activation, map.as<T>(), choice.out});
-    T* to = result.data() + piece.image0 * channels * pitch +
-            piece.row0 * windows.output[2] * (last ? channels : 1);
-    max_pool_rows<T>(
-        {part.windows, last, part.c.batch, channels, pitch, stream, map.as<const T>(), to, nullptr});
+    const int64_t row = windows.output[2] * (last ? channels : 1), at = piece.image0 * channels * pitch;
+    const int64_t begin = at + piece.row0 * row;
+    int64_t* chosen = places ? reinterpret_cast<int64_t*>(places->data()) + begin : nullptr;
+    max_pool_rows<T>({part.windows, last, part.c.batch, channels, pitch, stream, map.as<const T>(),
+                      result.data() + begin, chosen});
+    if (chosen)
+      shift(chosen, part.c.batch * (last ? 1 : channels), pitch * (last ? channels : 1),
+            (piece.row1 - piece.row0) * row, part.first * c.w.out);
   }
   result.finish();
+  if (places) places->finish();
 }
 
 bool is_sparse(const ConvProblem& problem, const PoolProblem& pool, Pass pass, Algorithm algorithm) {
@@ -150,11 +167,12 @@ void conv_max_pool_backward(const ConvProblem& problem, const PoolProblem& pool,
 }
 
 void conv_max_pool(const ConvProblem& problem, const PoolProblem& pool, const View& x, const View& weight,
-                   const View* bias, Activation activation, Algorithm algorithm, Precision, const View& y) {
+                   const View* bias, Activation activation, Algorithm algorithm, Precision, const View& y,
+                   const View* indices) {
   require_implemented(problem, algorithm);
   if (y.elements() == 0) return;
   (x.dtype == DType::float32 ? run_pieces<float> : run_pieces<double>)(problem, pool, x, weight, bias,
-                                                                       activation, algorithm, y);
+                                                                       activation, algorithm, y, indices);
 }
 
 }   // namespace fastconv::cpu

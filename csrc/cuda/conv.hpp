@@ -13,7 +13,7 @@ void conv_max_pool_backward(const ConvProblem&, const PoolProblem&, const View& 
                             const View* x, const View* weight, Algorithm, Precision, const View* dx,
                             const View* dw, const View* db);
 void conv_max_pool(const ConvProblem&, const PoolProblem&, const View& x, const View& weight, const View* bias,
-                   Activation, Algorithm, Precision, const View& y);
+                   Activation, Algorithm, Precision, const View& y, const View* indices);
 void conv_backward_input(const ConvProblem&, const View& grad, const View& weight, Algorithm, Precision,
                          const View& dx);
 void conv_transpose(const ConvProblem&, const View& x, const View& weight, const View* bias, Activation,

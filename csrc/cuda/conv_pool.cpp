@@ -7,7 +7,7 @@ namespace fastconv::cuda {
 
 void conv_max_pool(const ConvProblem& p, const PoolProblem& pool, const View& x, const View& weight,
                    const View* bias, Activation activation, Algorithm algorithm, Precision precision,
-                   const View& y) {
+                   const View& y, const View* indices) {
   if (y.elements() == 0) return;
   View map = y;
   map.shape = p.output_shape();
@@ -15,7 +15,7 @@ void conv_max_pool(const ConvProblem& p, const PoolProblem& pool, const View& x,
   const Workspace memory(x.device, map.elements() * itemsize(map.dtype), "conv2d_max_pool2d");
   map.data = memory.as<void>();
   conv_forward(p, x, weight, bias, activation, algorithm, precision, map);
-  max_pool(pool, map, y, nullptr);
+  max_pool(pool, map, y, indices);
 }
 
 void conv_max_pool_backward(const ConvProblem& p, const PoolProblem& pool, const View& grad,

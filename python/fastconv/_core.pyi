@@ -391,8 +391,9 @@ def conv2d_max_pool2d(
     activation: typing.Any,
     algorithm: typing.Any,
     memory_format: typing.Any,
+    return_indices: bool,
     precision: typing.Any = "highest",
-) -> numpy.ndarray: ...
+) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
 def conv2d_max_pool2d_backward(
     grad: typing.Any,
     indices: typing.Any,

@@ -157,8 +157,10 @@ def conv2d_relu_max_pool2d(
             )
         )
     problem = ops.conv_problem(x.shape, w.shape, *convolution)
-    y = ops.conv_forward(problem, x, w, b, activation="relu", memory_format=memory_format)
-    pooled, indices = ops.max_pool2d(y, *pooling)
+    pooled, indices = ops.conv2d_max_pool2d(
+        x, w, b, convolution, pooling,
+        activation="relu", memory_format=memory_format, return_indices=True,
+    )  # fmt: skip
     kept_w, kept_x, _, kept = kept_for(needs, None, input, weight, None)
     mask = ops.relu(pooled)  # a copy: the result is the caller's, who may change it
     chosen = chosen_algorithm(None)

@@ -105,6 +105,7 @@ def max_pool2d_backward(
     )
 
 
+@overload
 def conv2d_max_pool2d(
     x: ArrayLike,
     weight: ArrayLike,
@@ -115,8 +116,34 @@ def conv2d_max_pool2d(
     activation: Activation | None = None,
     algorithm: str | None = "auto",
     memory_format: MemoryFormat | None = None,
-) -> Array:
-    """``max_pool2d(conv2d(...))`` without positions; the convolution's own result is not kept.
+    return_indices: Literal[False] = False,
+) -> Array: ...
+@overload
+def conv2d_max_pool2d(
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    convolution: tuple[Size, Padding, Size, int] = (1, 0, 1, 1),
+    pooling: tuple[Size, Size | None, Size, Size, bool] = (2, None, 0, 1, False),
+    *,
+    activation: Activation | None = None,
+    algorithm: str | None = "auto",
+    memory_format: MemoryFormat | None = None,
+    return_indices: Literal[True],
+) -> tuple[Array, Array]: ...
+def conv2d_max_pool2d(
+    x: ArrayLike,
+    weight: ArrayLike,
+    bias: ArrayLike | None = None,
+    convolution: tuple[Size, Padding, Size, int] = (1, 0, 1, 1),
+    pooling: tuple[Size, Size | None, Size, Size, bool] = (2, None, 0, 1, False),
+    *,
+    activation: Activation | None = None,
+    algorithm: str | None = "auto",
+    memory_format: MemoryFormat | None = None,
+    return_indices: bool = False,
+) -> tuple[Array, Array] | Array:
+    """``max_pool2d(conv2d(...))``; the convolution's own result is not kept.
 
     Its map is computed piece by piece in reused memory. The pooled values are those of the two
     calls, to the last bit where the weight is finite.
@@ -126,18 +153,22 @@ def conv2d_max_pool2d(
         convolution: its stride, padding, dilation and groups.
         pooling: kernel_size, stride, padding, dilation and ceil_mode of ``max_pool2d``.
         memory_format: how the result lies; None: as ``x`` does.
+        return_indices: whether positions are wanted, as those of ``max_pool2d``.
 
     Returns:
-        (N, K, H', W'): the windows over the convolution's result.
+        y (N, K, H', W'), the windows over the convolution's result; with ``return_indices`` (y,
+        indices), which lie alike.
 
     Raises:
         ValueError, TypeError, MemoryError: as ``conv2d`` and ``max_pool2d``.
     """
     kernel_size, stride, padding, dilation, ceil_mode = pooling
-    return _core.conv2d_max_pool2d(
+    y, indices = _core.conv2d_max_pool2d(
         x, weight, bias, *convolution, kernel_size, stride, padding, dilation, ceil_mode,
-        activation, chosen_algorithm(algorithm), memory_format, float32_precision(),
+        activation, chosen_algorithm(algorithm), memory_format, return_indices,
+        float32_precision(),
     )  # fmt: skip
+    return y if indices is None else (y, indices)
 
 
 def conv2d_max_pool2d_backward(

@@ -71,10 +71,12 @@ def conv2d_max_pool2d(
     activation: str | None = None,
     algorithm: str | None = None,
     memory_format: str | None = None,
-) -> Array:
-    """The largest cell of each window over the convolution's result."""
+    return_indices: bool = False,
+) -> Any:
+    """The largest cell of each window over the convolution's result, and where it was."""
     y = conv2d(x, weight, bias, *convolution, activation=activation, memory_format=memory_format)
-    return max_pool2d(y, *pooling)[0]
+    pooled, indices = max_pool2d(y, *pooling)
+    return (pooled, indices) if return_indices else pooled
 
 
 def conv2d_max_pool2d_backward(
