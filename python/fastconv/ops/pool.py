@@ -203,8 +203,9 @@ def conv2d_max_pool2d_backward(
         ValueError, TypeError, MemoryError: as ``max_pool2d_backward`` and
             ``conv2d_backward_weight``.
     """
+    stride, padding, dilation, groups = convolution
     return _core.conv2d_max_pool2d_backward(
-        grad, indices, x, weight, *convolution, tuple(pooling), bias,
+        grad, indices, x, weight, stride, padding, dilation, groups, tuple(pooling), bool(bias),
         chosen_algorithm(algorithm), float32_precision(),
     )  # fmt: skip
 
@@ -224,6 +225,6 @@ def conv_max_pool_backward(
     without ``weight`` there is no dx.
     """
     return _core.conv_max_pool_backward(
-        problem, grad, indices, x, weight, tuple(pooling), bias,
+        problem, grad, indices, x, weight, tuple(pooling), bool(bias),
         chosen_algorithm(algorithm), float32_precision(),
     )  # fmt: skip
