@@ -89,20 +89,24 @@ void compute(const Correlation& c, const LineCopy& lines, const Image<T>& image,
   const int64_t across = div_up(c.w.out, gemm.lanes), vectors = (end - begin) * across;
   const int64_t plane = c.h.extent * c.w.extent, depth = c.depth(), blocks = depth_blocks(depth, kSummed);
   const bool dense = c.h.dense() && c.w.dense();
+  PlanarArgs<T> args{};
+  args.rows = c.out_channels;
+  args.c = dense ? image.out : scratch;
+  args.c_stride = dense ? plane : gemm.lanes * gemm.vectors;
+  args.row_bias = image.bias;
+  args.x = image.copy;
+  int64_t p = 0, q = 0;   // row and column of a vector: few steps a tile leave no time for divisions
   for (int64_t v = 0; v < vectors; v += gemm.vectors) {
-    PlanarArgs<T> args{};
-    args.rows = c.out_channels;
     args.vectors = int(std::min<int64_t>(gemm.vectors, vectors - v));
-    args.c = dense ? image.out : scratch;
-    args.c_stride = dense ? plane : gemm.lanes * gemm.vectors;
-    args.row_bias = image.bias;
     for (int j = 0; j < args.vectors; ++j) {
-      const int64_t p = (v + j) / across, q = (v + j) % across * gemm.lanes;
       args.x_offsets[j] = p * c.h.stride * lines.pitch + q;
       args.c_offsets[j] = dense ? (begin + p) * c.w.extent + c.w.out_first + q : j * gemm.lanes;
       args.lanes[j] = int(std::min<int64_t>(gemm.lanes, c.w.out - q));
+      q += gemm.lanes;
+      if (q < c.w.out) continue;
+      q = 0;
+      ++p;
     }
-    args.x = image.copy;
     for (int64_t b = 0; b < blocks; ++b) {
       const int64_t l0 = part_begin(depth, blocks, b);
       args.weights = image.weights + b * c.out_channels;
