@@ -64,10 +64,4 @@ std::vector<const T*> row_pointers(const T* base, int64_t rows, ptrdiff_t stride
   return pointers;
 }
 
-inline std::vector<ptrdiff_t> row_offsets(int64_t rows, ptrdiff_t stride) {
-  std::vector<ptrdiff_t> offsets(static_cast<size_t>(rows));
-  for (int64_t i = 0; i < rows; ++i) offsets[size_t(i)] = i * stride;
-  return offsets;
-}
-
 }   // namespace fastconv::cpu

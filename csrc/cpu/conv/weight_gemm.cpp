@@ -180,8 +180,14 @@ void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Wei
   T* dw = job.dw + (j - job.first) * job.size;
   std::vector<const T*> rows;
   for (const int32_t offset : lines.offsets(c, part.strip)) rows.push_back(copy.as<T>() + offset);
-  const std::vector<ptrdiff_t> offsets = row_offsets(c.depth(), part.panel);
   std::vector<Run<T>> runs;
+  PanelArgs<T> args{};
+  args.rows = c.depth();
+  args.columns = width;
+  args.step = 1;
+  args.b = packed.as<T>();
+  args.c = dw;
+  args.c_stride = part.panel;
   for (int64_t at = job.begin; at < job.end;) {
     const int64_t row = at / part.across, n = row / c.h.out, begin = row % c.h.out;
     const int64_t end =
@@ -200,8 +206,10 @@ void by_lines(const Correlation& c, const WeightGradientData<T>& data, const Wei
       runs.clear();
       for (int64_t p = 0; p < end - begin; ++p)
         runs.push_back({rows.data(), p * c.h.stride * lines.pitch + q0, p * (q1 - q0), q1 - q0});
-      gemm.panel({c.depth(), width, runs.data(), int64_t(runs.size()), 1, packed.as<T>(), dw, offsets.data(),
-                  at > job.begin, nullptr, nullptr, false});
+      args.runs = runs.data();
+      args.run_count = int64_t(runs.size());
+      args.accumulate = at > job.begin;
+      gemm.panel(args);
     }
   }
 }
