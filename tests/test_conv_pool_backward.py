@@ -207,7 +207,9 @@ def test_errors(cpu):
     backward = cpu.ops.conv2d_max_pool2d_backward
     outside = indices.copy()
     outside[8, 4, 2, 1] = 36
-    with pytest.raises(ValueError, match=r"index 36 at \(8, 4, 2, 1\) is outside"):
+    with pytest.raises(
+        ValueError, match=r"^conv2d_max_pool2d_backward: index 36 at \(8, 4, 2, 1\) is outside"
+    ):
         backward(grad, outside, x, w, convolution, pooling)
     outside[8, 4, 2, 1] = -1
     with pytest.raises(ValueError, match=r"index -1 at \(8, 4, 2, 1\) is outside"):
@@ -225,5 +227,7 @@ def test_errors(cpu):
     problem = ops.conv_problem(shape, weight, *convolution)
     with pytest.raises(ValueError, match=r"conv2d_max_pool2d_backward: x .*\(9, 5, 10, 10\)"):
         ops.conv_max_pool_backward(problem, grad, indices, x[:, :5], w, pooling)
+    with pytest.raises(ValueError, match=r'conv2d_max_pool2d_backward: algorithm "winograd"'):
+        backward(grad, indices, x, w[..., :4], convolution, pooling, algorithm="winograd")
     with pytest.raises(ValueError, match=r"conv2d_max_pool2d_backward: .*pooling"):
         ops.conv_max_pool_backward(problem, grad, indices, x, w, (2, 2))

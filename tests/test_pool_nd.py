@@ -168,6 +168,12 @@ def test_layers():
         (lambda x: nn.MaxPool3d(2, dilation=0), "MaxPool3d: dilation must be at least 1"),
         (lambda x: nn.AdaptiveMaxPool2d((1, 2, 3)), "output_size must have 2 values"),
         (
+            lambda x: ops.adaptive_max_pool2d_backward(
+                np.ones((1, 1, 1, 2), np.float32), np.array([[[[0, -1]]]]), (1, 1, 3, 5)
+            ),
+            "adaptive_max_pool2d_backward: index -1 at (0, 0, 0, 1) is outside the input plane",
+        ),
+        (
             lambda x: ops.max_pool1d_backward(
                 np.ones((1, 1, 2), np.float32), np.array([[[0, 8]]]), (1, 1, 8)
             ),

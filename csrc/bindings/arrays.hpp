@@ -11,6 +11,7 @@
 
 #include <initializer_list>
 #include <optional>
+#include <stdexcept>
 
 #include "core/view.hpp"
 
@@ -93,5 +94,16 @@ class WithoutGil {
  private:
   PyThreadState* state_;
 };
+
+// Runs a backend's operation that finds bad values on its way: its message gets the operation's name.
+template <class Run>
+void run_named(const char* op, const Run& run) {
+  try {
+    const WithoutGil unlocked;
+    run();
+  } catch (const std::invalid_argument& error) {
+    throw py::value_error(std::string(op) + ": " + error.what());
+  }
+}
 
 }   // namespace fastconv::bindings

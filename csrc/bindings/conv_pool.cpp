@@ -70,16 +70,16 @@ AllGradients max_pool_backward(const ConvProblem& p, const Array& grad, const py
   check_shape(op, "indices", places.view.shape, grad.view.shape);
   if (x) check_shape(op, "x", x->view.shape, p.input_shape());
   if (weight) check_shape(op, "weight", weight->view.shape, p.weight_shape());
+  check_implemented(op, p, Pass::backward_weight, asked, grad.view, grad.view);
   std::optional<Array> dx, dw, db;
   if (weight) dx = make_array(grad, p.input_shape(), grad.view.format);
   if (x) dw = make_array(grad, p.weight_shape());
   if (x && bias) db = make_array(grad, {p.out_channels});
   const auto run = operation(op, grad.view.device, &Backend::conv_max_pool_backward);
-  {
-    const WithoutGil unlocked;
+  run_named(op, [&] {
     run(p, pool, grad.view, places.view, pointer(x), pointer(weight), asked.algorithm, asked.precision,
         pointer(dx), pointer(dw), pointer(db));
-  }
+  });
   const auto owner = [](const std::optional<Array>& array) { return array ? array->owner : py::none(); };
   return py::make_tuple(owner(dx), owner(dw), owner(db));
 }

@@ -59,10 +59,7 @@ py::array backward(const char* op, const py::object& grad, const py::object& ind
   check_shape(op, "grad", g.view.shape, p.output_shape());
   const Array dx = make_array(g, input, g.view.format);
   const auto run = operation(op, g.view.device, &Backend::max_pool_backward);
-  {
-    const WithoutGil unlocked;
-    run(p, g.view, places.view, dx.view);
-  }
+  run_named(op, [&] { run(p, g.view, places.view, dx.view); });
   return to_python(dx);
 }
 

@@ -106,7 +106,8 @@ struct Backend {
 
   // indices: flat position in the input plane; null when nobody asked.
   void (*max_pool)(const PoolProblem&, const View& x, const View& y, const View* indices);
-  // An index outside its plane: the CPU throws, a CUDA backend, which nobody waits for, leaves it out.
+  // An index outside its plane: the CPU throws std::invalid_argument, to which the caller adds the operation's
+  // name; a CUDA backend, which nobody waits for, leaves it out.
   void (*max_pool_backward)(const PoolProblem&, const View& grad, const View& indices, const View& dx);
 
   // Means of the windows, adaptive ones too. dx lies as grad does.

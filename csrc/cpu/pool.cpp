@@ -194,8 +194,7 @@ void run_backward(const PoolProblem& p, const View& grad, const View& indices, c
   where[0] = image;
   where[1] = channel;
   for (int i = p.spatial; i-- > 0; pixel /= p.output[i]) where[size_t(2 + i)] = pixel % p.output[i];
-  throw std::invalid_argument("max_pool" + std::to_string(p.spatial) + "d_backward: index " +
-                              std::to_string(arg[at]) + " at " + to_string(where) +
+  throw std::invalid_argument("index " + std::to_string(arg[at]) + " at " + to_string(where) +
                               " is outside the input plane " + to_string(Shape(p.input, p.input + p.spatial)));
 }
 
