@@ -38,15 +38,6 @@ struct Tanh : Parameters<T> {
 // What has parameters is made from them, and its slope(x) is the derivative times the gradient that comes in.
 // Where an infinity times 0 would be NaN, x stops short of it: the results are the limits.
 template <class T>
-FASTCONV_INLINE Vec<T> at_least(Vec<T> x, T bound) {
-  return select<T>(x < bound, broadcast<T>(bound), x);
-}
-template <class T>
-FASTCONV_INLINE Vec<T> at_most(Vec<T> x, T bound) {
-  return select<T>(x > bound, broadcast<T>(bound), x);
-}
-
-template <class T>
 struct LeakyRelu : Parameters<T> {
   FASTCONV_INLINE Vec<T> forward(Vec<T> x) const { return select<T>(x > T(0), x, x * this->a); }
   FASTCONV_INLINE Vec<T> backward(Vec<T> grad, Vec<T> x) const {
@@ -56,11 +47,9 @@ struct LeakyRelu : Parameters<T> {
 
 template <class T>
 struct Elu : Parameters<T> {
-  FASTCONV_INLINE Vec<T> forward(Vec<T> x) const {
-    return select<T>(x > T(0), x, expm1_negative<T>(x) * this->a);
-  }
+  FASTCONV_INLINE Vec<T> forward(Vec<T> x) const { return by_sign<T>(x, expm1_negative<T>(x) * this->a, x); }
   FASTCONV_INLINE Vec<T> backward(Vec<T> grad, Vec<T> x) const {
-    return select<T>(x > T(0), grad, grad * (exp<T>(x) * this->a));
+    return select<T>(x > T(0), grad, grad * (exp_negative<T>(x) * this->a));
   }
 };
 
@@ -75,8 +64,8 @@ struct Hardtanh : Parameters<T> {
 // The derivative of x sigmoid(v), v' = slope; 1 - sigmoid(v) is computed apart, for it may be small.
 template <class T>
 FASTCONV_INLINE Vec<T> swish_slope(Vec<T> x, Vec<T> v, Vec<T> slope) {
-  const Vec<T> e = exp<T>(-absolute<T>(v)), larger = T(1) / (T(1) + e), smaller = e * larger;
-  const Vec<T> s = select<T>(v < T(0), smaller, larger), rest = select<T>(v < T(0), larger, smaller);
+  const Vec<T> e = exp_negative<T>(-absolute<T>(v)), larger = T(1) / (T(1) + e), smaller = e * larger;
+  const Vec<T> s = by_sign<T>(v, smaller, larger), rest = by_sign<T>(v, larger, smaller);
   return s * (T(1) + x * rest * slope);
 }
 
@@ -97,7 +86,7 @@ template <class T>
 struct Softplus : Parameters<T> {
   FASTCONV_INLINE Vec<T> forward(Vec<T> x) const {
     const Vec<T> v = x * this->a;
-    const Vec<T> y = Relu<T>::forward(v) + log1p_unit<T>(exp<T>(-absolute<T>(v)));
+    const Vec<T> y = Relu<T>::forward(v) + log1p_unit<T>(exp_negative<T>(-absolute<T>(v)));
     return select<T>(v > this->b, x, y / this->a);
   }
   FASTCONV_INLINE Vec<T> backward(Vec<T> grad, Vec<T> x) const {
@@ -110,14 +99,14 @@ struct Softplus : Parameters<T> {
 template <class T>
 struct Gelu : Parameters<T> {
   FASTCONV_INLINE Vec<T> forward(Vec<T> x) const {
-    const Normal<T> d = normal<T>(x);
-    return Relu<T>::forward(x) - d.t * d.mills * d.bell;
+    const Vec<T> t = at_most<T>(absolute<T>(x), Real<T>::kNormalMax);
+    return at_least<T>(x, T(0)) - times_bell<T>(t * mills<T>(t), t);
   }
   FASTCONV_INLINE Vec<T> backward(Vec<T> grad, Vec<T> x) const {
     constexpr T kDensity = T(0.398942280401432677939946059934);   // at 0: 1 / sqrt(2 pi)
-    const Normal<T> d = normal<T>(x);
-    const Vec<T> slope = (d.mills - d.t * kDensity) * d.bell;   // at -|x|
-    return grad * select<T>(x < T(0), slope, T(1) - slope);
+    const Vec<T> t = at_most<T>(absolute<T>(x), Real<T>::kNormalMax);
+    const Vec<T> slope = times_bell<T>(mills<T>(t) - t * kDensity, t);   // at -|x|
+    return grad * by_sign<T>(x, slope, T(1) - slope);
   }
 };
 
