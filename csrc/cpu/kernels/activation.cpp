@@ -64,7 +64,7 @@ struct Hardtanh : Parameters<T> {
 // The derivative of x sigmoid(v), v' = slope; 1 - sigmoid(v) is computed apart, for it may be small.
 template <class T>
 FASTCONV_INLINE Vec<T> swish_slope(Vec<T> x, Vec<T> v, Vec<T> slope) {
-  const Vec<T> e = exp_negative<T>(-absolute<T>(v)), larger = T(1) / (T(1) + e), smaller = e * larger;
+  const Vec<T> e = exp_negative<T>(minus_absolute<T>(v)), larger = T(1) / (T(1) + e), smaller = e * larger;
   const Vec<T> s = by_sign<T>(v, smaller, larger), rest = by_sign<T>(v, larger, smaller);
   return s * (T(1) + x * rest * slope);
 }
@@ -86,7 +86,7 @@ template <class T>
 struct Softplus : Parameters<T> {
   FASTCONV_INLINE Vec<T> forward(Vec<T> x) const {
     const Vec<T> v = x * this->a;
-    const Vec<T> y = Relu<T>::forward(v) + log1p_unit<T>(exp_negative<T>(-absolute<T>(v)));
+    const Vec<T> y = Relu<T>::forward(v) + log1p_unit<T>(exp_negative<T>(minus_absolute<T>(v)));
     return select<T>(v > this->b, x, y / this->a);
   }
   FASTCONV_INLINE Vec<T> backward(Vec<T> grad, Vec<T> x) const {

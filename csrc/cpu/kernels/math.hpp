@@ -76,6 +76,10 @@ FASTCONV_INLINE Vec<T> absolute(Vec<T> x) {
   return (Vec<T>)((Mask<T>)x & ~sign);
 }
 template <class T>
+FASTCONV_INLINE Vec<T> minus_absolute(Vec<T> x) {
+  return (Vec<T>)((Mask<T>)x | (Mask<T>)broadcast<T>(T(-0.0)));
+}
+template <class T>
 FASTCONV_INLINE Vec<T> with_sign(Vec<T> magnitude, Vec<T> from) {
   const Mask<T> sign = (Mask<T>)broadcast<T>(T(-0.0));
   return (Vec<T>)(((Mask<T>)magnitude & ~sign) | ((Mask<T>)from & sign));
@@ -149,7 +153,7 @@ FASTCONV_INLINE Vec<T> exp_negative(Vec<T> x) {
 
 template <class T>
 FASTCONV_INLINE Vec<T> sigmoid(Vec<T> x) {
-  const Vec<T> e = exp_negative<T>(-absolute<T>(x));
+  const Vec<T> e = exp_negative<T>(minus_absolute<T>(x));
   return by_sign<T>(x, e, broadcast<T>(T(1))) / (T(1) + e);
 }
 
@@ -166,7 +170,7 @@ FASTCONV_INLINE Vec<T> expm1_negative(Vec<T> x) {
 // tanh |x| = -t / (2 + t) with t = exp(-2|x|) - 1.
 template <class T>
 FASTCONV_INLINE Vec<T> tanh(Vec<T> x) {
-  const Vec<T> minus = -absolute<T>(x), t = expm1_negative<T>(minus + minus);
+  const Vec<T> minus = minus_absolute<T>(x), t = expm1_negative<T>(minus + minus);
   return with_sign<T>(t / (T(2) + t), x);
 }
 
