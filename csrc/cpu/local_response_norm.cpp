@@ -26,21 +26,20 @@ Window window_of(int64_t size, int64_t channels) {
 template <class T>
 class ResponseNorm {
  public:
-  ResponseNorm(const NormProblem& p, const ResponseNormParameters& parameters, MemoryFormat format, int arrays)
+  ResponseNorm(const NormProblem& p, const ResponseNormParameters& parameters, MemoryFormat format)
       : images_(p.batch),
         channels_(p.channels),
         plane_(p.plane()),
         rows_(format == MemoryFormat::channels_last || plane_ == 1),
         window_(window_of(parameters.size, channels_)),
-        terms_{parameters.k, parameters.alpha / double(parameters.size), parameters.beta},
-        stream_(images_ * channels_ * plane_ * arrays * int64_t(sizeof(T)) > kCachedBytes) {}
+        terms_{parameters.k, parameters.alpha / double(parameters.size), parameters.beta} {}
 
   void forward(const T* x, T* y) const {
     if (!rows_) return each_piece([&](int64_t at, int64_t n) { forward_piece(x + at, y + at, n); });
     each_lines([&](int64_t at, int64_t pixels, T* lines) {
       Pointers list;
       fill(lines, x + at, pixels);
-      kernels_.forward(along(list, lines, window_, pixels), terms_, x + at, y + at, stream_);
+      kernels_.forward(along(list, lines, window_, pixels), terms_, x + at, y + at);
     });
   }
 
@@ -54,7 +53,7 @@ class ResponseNorm {
       std::fill_n(slopes, pixels * pitch(), T(0));
       kernels_.slopes(along(list, lines, window_, pixels), terms_, grad + at, x + at, power, slopes + margin());
       kernels_.backward(along(list, slopes, window_.mirrored(), pixels), terms_, grad + at, x + at, power,
-                        dx + at, stream_);
+                        dx + at);
     });
   }
 
@@ -95,7 +94,7 @@ class ResponseNorm {
     for (int64_t c = 0; c < channels_; ++c) {
       Responses<T> r = across(list, window_, c, n, [&](int64_t i) { return x + i * plane_; });
       r.ahead[0] = ahead(x, c + window_.after + 1);
-      kernels_.forward(r, terms_, x + c * plane_, y + c * plane_, stream_);
+      kernels_.forward(r, terms_, x + c * plane_, y + c * plane_);
     }
   }
 
@@ -117,8 +116,7 @@ class ResponseNorm {
       const int64_t now = c - mirrored.after;
       if (now < 0) continue;
       const Responses<T> r = across(list, mirrored, now, n, slope);
-      kernels_.backward(r, terms_, grad + now * plane_, x + now * plane_, power(now), dx + now * plane_,
-                        stream_);
+      kernels_.backward(r, terms_, grad + now * plane_, x + now * plane_, power(now), dx + now * plane_);
     }
   }
 
@@ -156,19 +154,18 @@ class ResponseNorm {
   bool rows_;
   Window window_;
   ResponseTerms terms_;
-  bool stream_;
   const LocalResponseNormKernels<T>& kernels_ = kernels<T>().local_response_norm;
 };
 
 template <class T>
 void run(const NormProblem& problem, const ResponseNormParameters& p, const View& x, const View& y) {
-  ResponseNorm<T>(problem, p, x.format, 2).forward(x.as<const T>(), y.as<T>());
+  ResponseNorm<T>(problem, p, x.format).forward(x.as<const T>(), y.as<T>());
 }
 
 template <class T>
 void run_backward(const NormProblem& problem, const ResponseNormParameters& p, const View& grad, const View& x,
                   const View& dx) {
-  ResponseNorm<T>(problem, p, x.format, 3).backward(grad.as<const T>(), x.as<const T>(), dx.as<T>());
+  ResponseNorm<T>(problem, p, x.format).backward(grad.as<const T>(), x.as<const T>(), dx.as<T>());
 }
 
 }   // namespace

@@ -61,8 +61,8 @@ FASTCONV_INLINE void sum_rows(const Responses<T>& r, int64_t at, int count, Vec<
 }
 
 // step(sum, in the rows, in x, count) for every vector of every run, with the sum of the rows there.
-template <bool kSquares, bool kStream, class T, class Step>
-FASTCONV_INLINE void walk(const Responses<T>& r, const T* result, const Step& step) {
+template <bool kSquares, class T, class Step>
+FASTCONV_INLINE void walk(const Responses<T>& r, const Step& step) {
   constexpr int kLane = kLanes<T>;
   for (int64_t run = 0; run < r.runs; ++run) {
     const int64_t from = run * r.pitch, to = run * r.stride;
@@ -73,10 +73,6 @@ FASTCONV_INLINE void walk(const Responses<T>& r, const T* result, const Step& st
       step(sum[0], from + i, to + i, count);
       i += count;
     };
-    if constexpr (kStream) {
-      const int first = to_aligned(result + to, r.n);
-      if (first > 0) single(first);
-    }
     for (; i + kVectors * kLane <= r.n; i += kVectors * kLane) {
       Vec<T> sum[kVectors];
       for (const T* row : r.ahead)
@@ -88,31 +84,27 @@ FASTCONV_INLINE void walk(const Responses<T>& r, const T* result, const Step& st
     while (i + kLane <= r.n) single(kLane);
     if (i < r.n) single(int(r.n - i));
   }
-  if constexpr (kStream) end_stream();
 }
 
-template <template <class> class Power, bool kStream, class T>
+template <template <class> class Power, class T>
 void forward_as(const Responses<T>& r, const ResponseTerms& t, const T* x, T* y) {
   const Power<T> power(t.beta);
   const T k = T(t.k), alpha = T(t.alpha);
-  walk<true, kStream>(r, y, [&](Vec<T> sum, int64_t, int64_t at, int count) {
-    put<kStream>(y + at, take(x + at, count) * power(sum * alpha + k), count);
+  walk<true>(r, [&](Vec<T> sum, int64_t, int64_t at, int count) {
+    put<false>(y + at, take(x + at, count) * power(sum * alpha + k), count);
   });
 }
 
 template <class T>
-void forward(const Responses<T>& r, const ResponseTerms& t, const T* x, T* y, bool stream) {
-  if (t.beta == 0.75)
-    stream ? forward_as<ThreeQuarters, true>(r, t, x, y) : forward_as<ThreeQuarters, false>(r, t, x, y);
-  else
-    stream ? forward_as<AnyPower, true>(r, t, x, y) : forward_as<AnyPower, false>(r, t, x, y);
+void forward(const Responses<T>& r, const ResponseTerms& t, const T* x, T* y) {
+  t.beta == 0.75 ? forward_as<ThreeQuarters>(r, t, x, y) : forward_as<AnyPower>(r, t, x, y);
 }
 
 template <template <class> class Power, class T>
 void slopes_as(const Responses<T>& r, const ResponseTerms& t, const T* grad, const T* x, T* powers, T* slope) {
   const Power<T> power(t.beta);
   const T k = T(t.k), alpha = T(t.alpha);
-  walk<true, false>(r, slope, [&](Vec<T> sum, int64_t row, int64_t at, int count) {
+  walk<true>(r, [&](Vec<T> sum, int64_t row, int64_t at, int count) {
     Vec<T> next;
     put<false>(powers + row, power.with_next(sum * alpha + k, &next), count);
     put<false>(slope + row, take(grad + at, count) * take(x + at, count) * next, count);
@@ -125,20 +117,13 @@ void slopes(const Responses<T>& r, const ResponseTerms& t, const T* grad, const 
                  : slopes_as<AnyPower>(r, t, grad, x, power, slope);
 }
 
-template <bool kStream, class T>
-void backward_as(const Responses<T>& r, const ResponseTerms& t, const T* grad, const T* x, const T* power,
-                 T* dx) {
-  const T factor = T(-2 * t.alpha * t.beta);
-  walk<false, kStream>(r, dx, [&](Vec<T> sum, int64_t row, int64_t at, int count) {
-    const Vec<T> through = take(grad + at, count) * take(power + row, count);
-    put<kStream>(dx + at, through + take(x + at, count) * (sum * factor), count);
-  });
-}
-
 template <class T>
-void backward(const Responses<T>& r, const ResponseTerms& t, const T* grad, const T* x, const T* power, T* dx,
-              bool stream) {
-  stream ? backward_as<true>(r, t, grad, x, power, dx) : backward_as<false>(r, t, grad, x, power, dx);
+void backward(const Responses<T>& r, const ResponseTerms& t, const T* grad, const T* x, const T* power, T* dx) {
+  const T factor = T(-2 * t.alpha * t.beta);
+  walk<false>(r, [&](Vec<T> sum, int64_t row, int64_t at, int count) {
+    const Vec<T> through = take(grad + at, count) * take(power + row, count);
+    put<false>(dx + at, through + take(x + at, count) * (sum * factor), count);
+  });
 }
 
 }   // namespace

@@ -23,13 +23,11 @@ struct Responses {
 
 template <class T>
 struct LocalResponseNormKernels {
-  // stream: past the caches.
-  void (*forward)(const Responses<T>&, const ResponseTerms&, const T* x, T* y, bool stream);
+  void (*forward)(const Responses<T>&, const ResponseTerms&, const T* x, T* y);
   // power = s^-beta, slope = grad * x * s^(-beta - 1).
   void (*slopes)(const Responses<T>&, const ResponseTerms&, const T* grad, const T* x, T* power, T* slope);
   // dx = grad * power - 2 * alpha * beta * x * sum of the rows, which are slopes.
-  void (*backward)(const Responses<T>&, const ResponseTerms&, const T* grad, const T* x, const T* power, T* dx,
-                   bool stream);
+  void (*backward)(const Responses<T>&, const ResponseTerms&, const T* grad, const T* x, const T* power, T* dx);
 };
 
 #ifdef FASTCONV_ISA
