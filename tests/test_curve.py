@@ -140,6 +140,26 @@ def test_float32_values_are_within_five_units_in_the_last_place(cpu, name):
     assert units_in_last_place(y, getattr(reference, name)(x.astype(float), **parameters)) <= 5
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_results_below_the_normal_range_are_rounded_once(cpu, dtype):
+    """exp(x), where it is denormal or rounds to 0, within one unit of the smallest number."""
+    lowest, highest = (-104.5, -87) if dtype == "float32" else (-746, -708)
+    x = np.linspace(lowest, highest, 5001).astype(dtype)
+    expected = np.exp(x.astype(np.longdouble))
+    for y in (cpu.ops.elu_backward(np.ones_like(x), x), cpu.ops.sigmoid(x)):
+        assert units_in_last_place(y, expected) <= 1
+    assert cpu.ops.sigmoid(x[:1])[0] == 0
+
+
+@pytest.mark.parametrize("name", ["elu", "silu", "softplus", "gelu", "sigmoid", "tanh"])
+def test_every_nan_stays(cpu, name):
+    bits = [0x7FC00000, 0xFFC00000, 0x7FC00001, 0x7F800001, 0x7FFFFFFF, 0xFFFFFFFF]
+    x = np.array(bits * 5, np.uint32).view(np.float32)
+    forward, backward = pair(cpu.ops, name)
+    assert np.isnan(forward(x)).all()
+    assert np.isnan(backward(np.ones_like(x), x)).all()
+
+
 def test_float64_gelu_is_within_four_units_in_the_last_place(cpu):
     mpmath = pytest.importorskip("mpmath")
     x = np.concatenate([np.linspace(-37.5, 9, 1501), np.logspace(-300, 0, 50)])
