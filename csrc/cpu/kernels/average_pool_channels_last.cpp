@@ -7,14 +7,17 @@ namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
 
 // Cells of a row that are summed up from zero, channels that a result takes at a time, and cells of a window
-// that are too many to be read anew for every few vectors of channels. Then cells are fetched ahead, and those
-// of many bytes are read together: in narrower ones so many places at once are slower from memory (0.6).
-constexpr int64_t kSummedCells = 128, kPiece = 1024, kManyCells = 16, kAhead = 8, kTogether = 4,
-                  kWideCell = 1024;
+// that are too many to be read anew for every few vectors of channels. Of those kTogether are summed up in
+// registers: sums in memory that are loaded and stored for every cell wait, where they lie as cells do but for
+// a multiple of 4 KB.
+constexpr int64_t kSummedCells = 128, kPiece = 1024, kManyCells = 16, kTogether = 8;
+constexpr int64_t kWideCell = 1024;   // bytes: the next ones are fetched where they come from memory
 constexpr int kMostVectors = kVectorBytes == 64 ? 4 : 8;   // 256 bytes of channels
 
 template <int kVectors>
-struct Vectors {};
+struct Vectors {
+  static constexpr int count = kVectors;
+};
 template <bool kValue>
 struct Even {
   static constexpr bool value = kValue;
@@ -54,48 +57,51 @@ FASTCONV_INLINE void mean_block(const MeanWindows<T>& w, const T* image, int64_t
   }
 }
 
-// Adds kCells cells to `count` sums.
-template <int kCells, class T>
-FASTCONV_INLINE void add_cells(const T* cell, int64_t channels, int64_t count, T* sum) {
+// The sums of `count` channels of neighbouring cells, added to those that have begun. kAhead: as many cells
+// behind them are fetched.
+template <bool kAhead, class T>
+FASTCONV_INLINE void add_cells(const T* cell, int64_t channels, int64_t cells, int64_t count, bool begun,
+                               T* sum) {
   constexpr int n = kLanes<T>;
-  const auto of = [&](int64_t c, int lanes) __attribute__((always_inline)) {
-    Vec<T> each[kCells];
-#pragma GCC unroll 4
-    for (int k = 0; k < kCells; ++k)
-      each[k] = lanes == n ? load(cell + k * channels + c) : load_partial(cell + k * channels + c, lanes);
-#pragma GCC unroll 4
-    for (int k = 2; k < kCells; ++k) each[k % 2] += each[k];
-    return kCells > 1 ? each[0] + each[kCells - 1 > 0] : each[0];
-  };
-  int64_t c = 0;
-  for (; c + n <= count; c += n) {
-    if (c * int64_t(sizeof(T)) % 64 == 0)   // blocks of channels lie apart
-#pragma GCC unroll 4
-      for (int k = 0; k < kCells; ++k) __builtin_prefetch(cell + (k + kAhead) * channels + c);
-    store(sum + c, load(sum + c) + of(c, n));
-  }
-  if (c < count) store(sum + c, load(sum + c) + of(c, int(count - c)));
+  for_vectors<T>(count, [&](int64_t c, int lanes, auto vectors) FASTCONV_LAMBDA {
+    constexpr int kVectors = vectors.count;
+    Vec<T> of[kVectors] = {};
+    const T* from = cell + c;
+    for (int64_t k = 0; k < cells; ++k, from += channels) {
+#pragma GCC unroll 8
+      for (int u = 0; kAhead && u < kVectors; u += 64 / kVectorBytes)
+        __builtin_prefetch(from + cells * channels + u * n);
+#pragma GCC unroll 8
+      for (int u = 0; u < kVectors; ++u) of[u] += lanes == n ? load(from + u * n) : load_partial(from, lanes);
+    }
+#pragma GCC unroll 8
+    for (int u = 0; u < kVectors; ++u) store(sum + c + u * n, begun ? of[u] + load(sum + c + u * n) : of[u]);
+  });
 }
 
-// The same of `count` channels, up to kPiece, and windows of many cells: memory is read in order, and rows are
-// summed up from zero.
-template <class T>
+// mean_block of `count` channels, up to kPiece, and windows of many cells: memory is read in order, and rows
+// are summed up from zero.
+template <bool kAhead, class T>
 void mean_of_many(const MeanWindows<T>& w, const T* image, int64_t channels, int64_t count, const Span (&at)[3],
                   T divisor, T* y) {
   constexpr int n = kLanes<T>;
-  const bool wide = count * int64_t(sizeof(T)) >= kWideCell;
   alignas(kVectorBytes) T sum[kPiece + n], total[kPiece + n];
-  for (int64_t c = 0; c < count; c += n) store(total + c, zero<T>());
+  const int64_t together = count > kMostVectors * n ? kTogether : kSummedCells;
+  bool begun = false;
   for (int64_t i = at[0].begin; i < at[0].end; ++i)
     for (int64_t j = at[1].begin; j < at[1].end; ++j) {
       const T* cell = image + ((i * w.input[1] + j) * w.input[2] + at[2].begin) * channels;
-      for (int64_t left = at[2].end - at[2].begin; left > 0; left -= kSummedCells) {
-        for (int64_t c = 0; c < count; c += n) store(sum + c, zero<T>());
-        int64_t k = left < kSummedCells ? left : kSummedCells;
-        for (; wide && k >= kTogether; k -= kTogether, cell += kTogether * channels)
-          add_cells<kTogether>(cell, channels, count, sum);
-        for (; k > 0; --k, cell += channels) add_cells<1>(cell, channels, count, sum);
-        for (int64_t c = 0; c < count; c += n) store(total + c, load(total + c) + load(sum + c));
+      for (int64_t left = at[2].end - at[2].begin; left > 0; left -= kSummedCells, begun = true) {
+        const int64_t cells = left < kSummedCells ? left : kSummedCells;
+        if (cells <= together) {
+          add_cells<kAhead>(cell, channels, cells, count, begun, total);
+          cell += cells * channels;
+          continue;
+        }
+        for (int64_t k = 0; k < cells; k += together, cell += together * channels)
+          add_cells<kAhead>(cell, channels, cells - k < together ? cells - k : together, count, k > 0, sum);
+        for (int64_t c = 0; c < count; c += n)
+          store(total + c, begun ? load(total + c) + load(sum + c) : load(sum + c));
       }
     }
   for (int64_t c = 0; c < count; c += n) {
@@ -189,13 +195,16 @@ template <class T>
 void average_rows_channels_last(const MeanWindows<T>& windows, int64_t channels, int64_t count, const T* x,
                                 T* y, int64_t begin, int64_t end, bool past_caches) {
   const MeanWindows<T> w = windows;   // a copy, which no store below can alias
+  const bool far = past_caches && channels * int64_t(sizeof(T)) >= kWideCell;
   for_pixels(w.output, w.cells, x, w.input, channels, count, y, begin, end, past_caches,
              [&](const T* image, const int64_t (&place)[3], const Span(&at)[3], int64_t some, T* to)
                  __attribute__((always_inline)) {
                    const T divisor = w.counts[2][place[2]] * (w.counts[0][place[0]] * w.counts[1][place[1]]);
                    const int64_t cells =
                        (at[0].end - at[0].begin) * (at[1].end - at[1].begin) * (at[2].end - at[2].begin);
-                   if (cells > kManyCells) return mean_of_many(w, image, channels, some, at, divisor, to);
+                   if (cells > kManyCells)
+                     return far ? mean_of_many<true>(w, image, channels, some, at, divisor, to)
+                                : mean_of_many<false>(w, image, channels, some, at, divisor, to);
                    for_vectors<T>(some, [&](int64_t c, int lanes, auto vectors) __attribute__((always_inline)) {
                      mean_block(w, image + c, channels, at, divisor, to + c, lanes, vectors);
                    });
