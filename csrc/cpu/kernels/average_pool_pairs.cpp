@@ -31,25 +31,55 @@ FASTCONV_INLINE void add_rows(const MeanWindows<T>& w, const Place& place, const
   }
 }
 
-// A row of gradients, of each window's twice; columns that no window holds are 0.
-template <class T>
-FASTCONV_INLINE void share_rows(const MeanWindows<T>& w, const Place& place, const T* grad, T share, T* dx,
-                                int64_t room) {
+// kRows rows of gradients, each sum of gradients twice; columns that no window holds are 0. sum_at(c): from the
+// c-th on. What a vector writes behind its row is written again: by the next row, whose first columns come
+// last, or later.
+template <int kRows, class T, class Sum>
+FASTCONV_INLINE void put_pairs(Sum sum_at, int64_t results, int64_t width, T share, T* dx, int64_t room) {
   constexpr int n = kLanes<T>;
-  const Span d = w.windows[0][place.outer], h = w.windows[1][place.inner];
-  const int64_t results = w.output[2], columns = 2 * results;
-  for (int64_t c = 0; c < results; c += n) {
-    Vec<T> sum = zero<T>(), low, high;
-    for (int64_t i = d.begin; i < d.end; ++i)
-      for (int64_t j = h.begin; j < h.end; ++j)
-        sum +=
-            load_up_to(grad + ((place.plane * w.output[0] + i) * w.output[1] + j) * results + c, results - c);
+  const int64_t columns = 2 * results;
+  for (int64_t c = (results - 1) / n * n; c >= 0; c -= n) {
+    Vec<T> sum = sum_at(c), low, high;
     sum *= share;
     interleave<T>(sum, sum, low, high);
-    store_up_to(dx + 2 * c, low, columns - 2 * c, room - 2 * c);
-    if (columns - 2 * c > n) store_up_to(dx + 2 * c + n, high, columns - 2 * c - n, room - 2 * c - n);
+#pragma GCC unroll 2
+    for (int r = 0; r < kRows; ++r) {
+      T* to = dx + r * width + 2 * c;
+      const int64_t left = columns - 2 * c, rest = room - r * width - 2 * c;
+      store_up_to(to, low, left, rest);
+      if (left > n) store_up_to(to + n, high, left - n, rest - n);
+      if (left <= 2 * n && width > columns) clear(to + left, width - columns);
+    }
   }
-  clear(dx + columns, w.input[2] - columns);
+}
+
+// kRows rows of gradients that the same windows hold. behind: gradients that may be read behind those.
+template <int kRows, class T>
+FASTCONV_INLINE void share_rows(const MeanWindows<T>& w, const Place& place, const T* grad, T share,
+                                int64_t behind, T* dx, int64_t room) {
+  const Span d = w.windows[0][place.outer], h = w.windows[1][place.inner];
+  const int64_t results = w.output[2];
+  const auto sum_at = [&](int64_t c) FASTCONV_LAMBDA {
+    Vec<T> sum = zero<T>();
+    for (int64_t i = d.begin; i < d.end; ++i)
+      for (int64_t j = h.begin; j < h.end; ++j)
+        sum += load_up_to(grad + ((place.plane * w.output[0] + i) * w.output[1] + j) * results + c,
+                          results - c + behind);
+    return sum;
+  };
+  put_pairs<kRows>(sum_at, results, w.input[2], share, dx, room);
+}
+
+// Whether windows hold two rows each, from the first on.
+template <class T>
+bool pairs_of_rows(const MeanWindows<T>& w) {
+  if (w.input[0] > 1 || w.output[0] > 1 || w.windows[0][0].end != 1 || 2 * w.output[1] > w.input[1])
+    return false;
+  for (int64_t i = 0; i < w.input[1]; ++i) {
+    const Span h = w.windows[1][i];
+    if (i < 2 * w.output[1] ? h.begin != i / 2 || h.end != i / 2 + 1 : h.begin != h.end) return false;
+  }
+  return true;
 }
 
 FASTCONV_INLINE bool same(const Span& a, const Span& b) { return a.begin == b.begin && a.end == b.end; }
@@ -84,21 +114,37 @@ void average_pairs_backward(const MeanWindows<T>& windows, const T* grad, T* dx,
                             bool past_caches) {
   const MeanWindows<T> w = windows;
   const int64_t width = w.input[2], together = most(1, RowsOut<T>::kBurst / width);
+  const int64_t last = Place(end - 1, w.input).plane, results = w.output[2];
+  const int64_t plane = w.output[0] * w.output[1] * results;
+  const bool square = pairs_of_rows(w);
   const T share = T(1) / w.divisor;
   RowsOut<T> out(dx, past_caches);
   Place place(begin, w.input);
   for (int64_t row = begin; row < end; row += together) {
     const int64_t rows = least(together, end - row);
     T* to = out.next(rows * width);
-    for (int64_t r = 0; r < rows; ++r, to += width, place.next()) {
+    for (int64_t r = 0, alike; r < rows; r += alike) {
       const Span* spans = w.windows[1] + place.inner;
-      const int64_t room = (rows - r) * width;
-      if (r == 0 || place.inner == 0 || !same(spans[0], spans[-1])) {
-        share_rows(w, place, grad, share, to, room);
-        continue;
+      int64_t room = (rows - r) * width, behind = (last - place.plane) * plane;
+      const int64_t left = w.output[1] - place.inner / 2;
+      if (square && place.inner % 2 == 0 && left > 0 && r + 1 < rows) {
+        const T* from = grad + place.plane * plane + place.inner / 2 * results;
+        alike = 2 * least(left, (rows - r) / 2);
+        behind += left * results;
+        for (int64_t k = 0; k < alike; k += 2, from += results, to += 2 * width, room -= 2 * width) {
+          behind -= results;
+          __builtin_prefetch(from + kAhead);
+          put_pairs<2>([&](int64_t c) FASTCONV_LAMBDA { return load_up_to(from + c, results - c + behind); },
+                       results, width, share, to, room);
+        }
+      } else {
+        alike = r + 1 < rows && place.inner + 1 < w.input[1] && same(spans[0], spans[1]) ? 2 : 1;
+        alike == 2 ? share_rows<2>(w, place, grad, share, behind, to, room)
+                   : share_rows<1>(w, place, grad, share, behind, to, room);
+        to += alike * width;
       }
-      for (int64_t c = 0; c < width; c += kLanes<T>)   // the row before, once more
-        store_up_to(to + c, load_up_to(to - width + c, width - c), width - c, room - c);
+      place.inner += alike - 1;
+      place.next();
     }
   }
   out.finish();
