@@ -6,10 +6,33 @@ import numpy as np
 import pytest
 
 import fastconv as fc
-from fastconv import nn
+from fastconv import _core, nn
 from fastconv.nn import functional as F
 from fastconv.reference.layout import lies_channels_last
-from fastconv.testing import LAYOUTS, exact_integers, lay_out, normal
+from fastconv.testing import LAYOUTS, exact_integers, lay_out, normal, parse_descriptor
+
+WAYS = (
+    ("pool:n64c512h7r7", True, "planes", "planes"),
+    ("pool:n64c256h14r2", True, "pairs", "pairs"),
+    ("pool:n64c256h15r2ph1pw0", True, "pairs", "pairs"),
+    ("pool:n64c256h15r2ph1pw0", False, "turned", "turned"),  # windows of one row and of two
+    ("pool:n64c256h14r3sh2p1", True, "turned", "turned"),
+    ("pool:n64c64h56r2", True, "rows", "alike"),
+    ("pool:n64c64h56r3sh2p1", True, "rows", "alike"),
+    ("pool:n64c64h56r3sh1p1", True, "rows", "alike"),
+    ("pool:n64c64h56r3sh1p1", False, "rows", "rows"),
+    ("pool:n1c64h512r3sh2p1", True, "rows", "rows"),
+)
+
+
+@pytest.mark.parametrize("descriptor, include_pad, forward, backward", WAYS)
+def test_which_kernel_runs(descriptor, include_pad, forward, backward):
+    problem = parse_descriptor(descriptor)
+    for pass_name, way in (("forward", forward), ("backward_input", backward)):
+        for dtype in ("float32", "float64"):
+            given = (problem, pass_name, dtype)
+            assert _core.avg_pool_implementation(*given, count_include_pad=include_pad) == way
+            assert _core.avg_pool_implementation(*given, "channels_last") == "channels_last"
 
 
 def test_average_by_definition():

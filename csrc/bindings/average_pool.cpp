@@ -79,6 +79,17 @@ py::array adaptive_avg_pool_backward(int spatial, const py::object& grad, const 
   return backward(op, p, {false, 0}, g);
 }
 
+py::str avg_pool_implementation(const PoolProblem& p, const py::object& pass, const py::object& dtype,
+                                const py::object& format, bool count_include_pad,
+                                const py::object& divisor_override, const py::object& device) {
+  const char* op = "avg_pool_implementation";
+  const auto implementation =
+      operation(op, parse_device({op, "device"}, device), &Backend::average_pool_implementation);
+  return implementation(p, parameters(op, count_include_pad, divisor_override), parse_pass({op, "pass"}, pass),
+                        parse_dtype({op, "dtype"}, dtype),
+                        parse_format({op, "memory_format"}, format).value_or(MemoryFormat::contiguous));
+}
+
 }   // namespace
 
 void bind_average_pool(py::module_& m) {
@@ -87,6 +98,10 @@ void bind_average_pool(py::module_& m) {
   m.def("avg_pool_backward", avg_pool_backward, py::arg("spatial"), py::arg("grad"), py::arg("input_shape"),
         py::arg("kernel_size"), py::arg("stride"), py::arg("padding"), py::arg("ceil_mode"),
         py::arg("count_include_pad"), py::arg("divisor_override"), py::arg("memory_format"));
+  m.def("avg_pool_implementation", avg_pool_implementation, "Name of the kernel that a call would run.",
+        py::arg("problem"), py::arg("pass_"), py::arg("dtype") = "float32",
+        py::arg("memory_format") = "contiguous", py::arg("count_include_pad") = true,
+        py::arg("divisor_override") = py::none(), py::arg("device") = "cpu");
   m.def("adaptive_avg_pool", adaptive_avg_pool, py::arg("spatial"), py::arg("x"), py::arg("output_size"));
   m.def("adaptive_avg_pool_backward", adaptive_avg_pool_backward, py::arg("spatial"), py::arg("grad"),
         py::arg("input_shape"), py::arg("memory_format"));

@@ -110,6 +110,9 @@ struct Backend {
   // name; a CUDA backend, which nobody waits for, leaves it out.
   void (*max_pool_backward)(const PoolProblem&, const View& grad, const View& indices, const View& dx);
 
+  // The kernel that computes a pass of arrays that lie so.
+  const char* (*average_pool_implementation)(const PoolProblem&, const AverageParameters&, Pass, DType,
+                                             MemoryFormat);
   // Means of the windows, adaptive ones too. dx lies as grad does.
   void (*average_pool)(const PoolProblem&, const AverageParameters&, const View& x, const View& y);
   void (*average_pool_backward)(const PoolProblem&, const AverageParameters&, const View& grad, const View& dx);

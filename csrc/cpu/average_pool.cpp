@@ -63,16 +63,58 @@ struct Dimensions {
            (inputs() + outputs()) * kTogether * int64_t(sizeof(T)) <= kTurnedBytes;
   }
   bool global() const { return each[0].one_window() && each[1].one_window() && each[2].one_window(); }
+  // Planes whose windows along a row are alike, of a divisor for all.
+  bool alike() const {
+    const Dimension& high = each[1];
+    return each[0].adaptive && each[0].input * each[0].output == 1 && each[2].even() &&
+           each[2].input <= kAlikeWidth && !high.adaptive && high.kernel <= kAlikeRows * high.stride;
+  }
   int64_t inputs() const { return each[0].input * each[1].input * each[2].input; }
   int64_t outputs() const { return each[0].output * each[1].output * each[2].output; }
 
   Dimension each[3];
 };
 
+// The divisor of all windows; 0 where they differ.
+template <class T>
+T common_divisor(const Dimensions& d, const AverageParameters& parameters) {
+  if (parameters.divisor) return T(parameters.divisor);
+  T all = 1;
+  for (const Dimension& along : d.each) {
+    const int64_t count = along.count(0, parameters.count_include_pad);
+    for (int64_t o = 1; o < along.output; ++o)
+      if (along.count(o, parameters.count_include_pad) != count) return 0;
+    all *= T(count);
+  }
+  return all;
+}
+
+// How a pass is computed.
+enum class Way : uint8_t { planes, pairs, turned, alike, rows, channels_last };
+constexpr const char* kWays[] = {"planes", "pairs", "turned", "alike", "rows", "channels_last"};
+
+template <class T>
+Way way_of(const PoolProblem& p, const Dimensions& d, T divisor, MemoryFormat format, bool backward) {
+  if (format == MemoryFormat::channels_last) return Way::channels_last;
+  if (d.global()) return Way::planes;
+  if (divisor != 0 && d.each[2].narrow_pairs()) return Way::pairs;
+  if (d.narrow<T>(p.batch * p.channels)) return Way::turned;
+  return backward && divisor != 0 && d.alike() ? Way::alike : Way::rows;
+}
+
+template <class T>
+const char* name_of_way(const PoolProblem& p, const AverageParameters& parameters, MemoryFormat format,
+                        bool backward) {
+  const Dimensions d(p);
+  return kWays[int(way_of(p, d, common_divisor<T>(d, parameters), format, backward))];
+}
+
 // MeanWindows and what it points to.
 template <class T>
 struct Tables {
-  Tables(const Dimensions& d, const AverageParameters& parameters, bool planes, bool backward) {
+  Tables(const Dimensions& d, const AverageParameters& parameters, T divisor, Way way, bool backward) {
+    const bool planes = way != Way::turned && way != Way::channels_last;
+    windows.divisor = divisor;
     for (int i = 0; i < 3; ++i) {
       const Dimension& along = d.each[i];
       windows.input[i] = along.input;
@@ -95,10 +137,6 @@ struct Tables {
       counts_[i].resize(counts_[i].size() + kMostLanes, T(1));
       windows.counts[i] = counts_[i].data();
     }
-    bool one = true;
-    for (int i = 0; i < 3; ++i)
-      for (int64_t o = 1; o < windows.output[i]; ++o) one &= counts_[i][size_t(o)] == counts_[i][0];
-    windows.divisor = one ? counts_[0][0] * counts_[1][0] * counts_[2][0] : T(0);
   }
 
   MeanWindows<T> windows;
@@ -140,27 +178,26 @@ void run(const PoolProblem& p, const AverageParameters& parameters, const View& 
   if (y.elements() == 0) return;
   const AveragePoolKernels<T>& table = kernels<T>().average_pool;
   const Dimensions d(p);
-  const bool last = x.format == MemoryFormat::channels_last;
   const int64_t planes = p.batch * p.channels;
-  const bool pairs = !last && d.each[2].narrow_pairs();
-  const bool turned = !last && !pairs && !d.global() && d.narrow<T>(planes);
-  const Tables<T> tables(d, parameters, !last && !turned, false);
+  const T divisor = common_divisor<T>(d, parameters);
+  const Way way = way_of(p, d, divisor, x.format, false);
+  const Tables<T> tables(d, parameters, divisor, way, false);
   const MeanWindows<T>& w = tables.windows;
   const int64_t lines = w.output[0] * w.output[1], row = w.output[2];
   const bool stream = streams<T>(p);
   const T* from = x.as<const T>();
   T* to = y.as<T>();
-  if (!last && d.global())
+  if (way == Way::planes)
     return parallel_ranges(planes, round_up(div_up(kGrain, d.inputs()), 16), [&](int64_t begin, int64_t end) {
-      table.planes(from + begin * d.inputs(), d.inputs(), tables.windows.divisor, to + begin, end - begin);
+      table.planes(from + begin * d.inputs(), d.inputs(), divisor, to + begin, end - begin);
     });
-  if (turned)
+  if (way == Way::turned)
     return pool_turned(planes, from, d.inputs(), to, d.outputs(), [&](const T* x, int64_t channels, T* y) {
       table.rows_channels_last(w, channels, channels, x, y, 0, lines, false);
     });
   const int64_t work = div_up(d.inputs(), lines) + row;   // of a row of one channel
-  const auto rows = pairs && w.divisor != 0 ? table.pairs : table.rows;
-  if (!last)
+  const auto rows = way == Way::pairs ? table.pairs : table.rows;
+  if (way != Way::channels_last)
     return parallel_ranges(
         planes * lines, std::max<int64_t>(1, kGrain / work),
         [&](int64_t begin, int64_t end) { rows(w, from, to + begin * row, begin, end, stream); });
@@ -182,27 +219,27 @@ void run_backward(const PoolProblem& p, const AverageParameters& parameters, con
   if (dx.elements() == 0) return;
   const AveragePoolKernels<T>& table = kernels<T>().average_pool;
   const Dimensions d(p);
-  const bool last = grad.format == MemoryFormat::channels_last;
   const int64_t planes = p.batch * p.channels;
-  const bool pairs = !last && d.each[2].narrow_pairs();
-  const bool turned = !last && !pairs && !d.global() && d.narrow<T>(planes);
-  const Tables<T> tables(d, parameters, !last && !turned, true);
+  const T divisor = common_divisor<T>(d, parameters);
+  const Way way = way_of(p, d, divisor, grad.format, true);
+  const Tables<T> tables(d, parameters, divisor, way, true);
   const MeanWindows<T>& w = tables.windows;
   const int64_t lines = w.input[0] * w.input[1], row = w.input[2];
   const bool stream = streams<T>(p);
   const T* from = grad.as<const T>();
   T* to = dx.as<T>();
-  if (!last && d.global())
+  if (way == Way::planes)
     return parallel_ranges(planes, round_up(div_up(kGrain, d.inputs()), 16), [&](int64_t begin, int64_t end) {
-      table.planes_backward(from + begin, d.inputs(), tables.windows.divisor, to + begin * d.inputs(),
-                            end - begin, stream);
+      table.planes_backward(from + begin, d.inputs(), divisor, to + begin * d.inputs(), end - begin, stream);
     });
-  if (turned)
+  if (way == Way::turned)
     return pool_turned(planes, from, d.outputs(), to, d.inputs(), [&](const T* grad, int64_t channels, T* dx) {
       table.rows_channels_last_backward(w, channels, grad, dx, 0, lines, false);
     });
-  const auto rows = pairs && w.divisor != 0 ? table.pairs_backward : table.rows_backward;
-  if (!last)
+  const auto rows = way == Way::pairs   ? table.pairs_backward
+                    : way == Way::alike ? table.alike_backward
+                                        : table.rows_backward;
+  if (way != Way::channels_last)
     return parallel_ranges(planes * lines, std::max<int64_t>(1, kGrain / row), [&](int64_t begin, int64_t end) {
       rows(w, from, to + begin * row, begin, end, stream);
     });
@@ -215,6 +252,12 @@ void run_backward(const PoolProblem& p, const AverageParameters& parameters, con
 }
 
 }   // namespace
+
+const char* average_pool_implementation(const PoolProblem& p, const AverageParameters& parameters, Pass pass,
+                                        DType dtype, MemoryFormat format) {
+  const auto name = dtype == DType::float32 ? name_of_way<float> : name_of_way<double>;
+  return name(p, parameters, format, pass != Pass::forward);
+}
 
 void average_pool(const PoolProblem& p, const AverageParameters& parameters, const View& x, const View& y) {
   x.dtype == DType::float32 ? run<float>(p, parameters, x, y) : run<double>(p, parameters, x, y);

@@ -27,6 +27,7 @@ const Backend* cpu_backend() {
       cpu::conv_backward_weight,
       cpu::max_pool,
       cpu::max_pool_backward,
+      cpu::average_pool_implementation,
       cpu::average_pool,
       cpu::average_pool_backward,
       cpu::linear,

@@ -22,6 +22,7 @@ __all__: list[str] = [
     "adaptive_max_pool_backward",
     "avg_pool",
     "avg_pool_backward",
+    "avg_pool_implementation",
     "batch_norm",
     "batch_norm_backward",
     "config",
@@ -337,6 +338,19 @@ def avg_pool_backward(
     divisor_override: typing.Any,
     memory_format: typing.Any,
 ) -> numpy.ndarray: ...
+def avg_pool_implementation(
+    problem: PoolProblem,
+    pass_: typing.Any,
+    dtype: typing.Any = "float32",
+    memory_format: typing.Any = "contiguous",
+    count_include_pad: bool = True,
+    divisor_override: typing.Any = None,
+    device: typing.Any = "cpu",
+) -> str:
+    """
+    Name of the kernel that a call would run.
+    """
+
 def batch_norm(
     x: typing.Any,
     running_mean: typing.Any,

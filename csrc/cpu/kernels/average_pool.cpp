@@ -64,9 +64,15 @@ void average_planes_backward(const T* grad, int64_t cells, T divisor, T* dx, int
 
 template <class T>
 AveragePoolKernels<T> average_pool_kernels() {
-  return {average_rows<T>,           average_rows_backward<T>,      average_pairs<T>,
-          average_pairs_backward<T>, average_rows_channels_last<T>, average_rows_channels_last_backward<T>,
-          average_planes<T>,         average_planes_backward<T>};
+  return {average_rows<T>,
+          average_rows_backward<T>,
+          average_pairs<T>,
+          average_pairs_backward<T>,
+          average_alike_backward<T>,
+          average_rows_channels_last<T>,
+          average_rows_channels_last_backward<T>,
+          average_planes<T>,
+          average_planes_backward<T>};
 }
 template AveragePoolKernels<float> average_pool_kernels<float>();
 template AveragePoolKernels<double> average_pool_kernels<double>();

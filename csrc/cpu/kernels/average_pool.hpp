@@ -26,6 +26,10 @@ struct MeanWindows {
 // The longest kernel along a row, and strides up to 2, whose windows are summed up as vectors.
 constexpr int64_t kEvenKernel = 32;
 
+// What alike_backward keeps: rows of at most so many gradients, each held by the windows of at most so many
+// rows.
+constexpr int64_t kAlikeWidth = 256, kAlikeRows = 8;
+
 // Rows are counted through all planes (NCHW) or images (channels last); y and dx point to where row `begin`
 // goes. stream: past the caches.
 template <class T>
@@ -35,6 +39,8 @@ struct AveragePoolKernels {
   // Narrow rows in windows of two columns each, from the first on, all of the same divisor.
   void (*pairs)(const MeanWindows<T>&, const T* x, T* y, int64_t begin, int64_t end, bool stream);
   void (*pairs_backward)(const MeanWindows<T>&, const T* grad, T* dx, int64_t begin, int64_t end, bool stream);
+  // Planes, not volumes, whose windows along a row are summed up as vectors, all of the same divisor.
+  void (*alike_backward)(const MeanWindows<T>&, const T* grad, T* dx, int64_t begin, int64_t end, bool stream);
   // `count` adjacent ones of `channels` channels; not past the caches unless they are all.
   void (*rows_channels_last)(const MeanWindows<T>&, int64_t channels, int64_t count, const T* x, T* y,
                              int64_t begin, int64_t end, bool stream);
@@ -56,6 +62,9 @@ template <class T>
 void average_pairs(const MeanWindows<T>&, const T* x, T* y, int64_t begin, int64_t end, bool stream);
 template <class T>
 void average_pairs_backward(const MeanWindows<T>&, const T* grad, T* dx, int64_t begin, int64_t end,
+                            bool stream);
+template <class T>
+void average_alike_backward(const MeanWindows<T>&, const T* grad, T* dx, int64_t begin, int64_t end,
                             bool stream);
 template <class T>
 void average_rows_channels_last(const MeanWindows<T>&, int64_t channels, int64_t count, const T* x, T* y,

@@ -79,6 +79,10 @@ struct Shares {
 
   template <int kStride>
   FASTCONV_INLINE void finish_even(const Place&, const Piece& piece, const T* line, T* dx, int64_t room) const {
+    finish_even<kStride>(piece, line, dx, room);
+  }
+  template <int kStride>
+  FASTCONV_INLINE void finish_even(const Piece& piece, const T* line, T* dx, int64_t room) const {
     // Cells of residue r begin with window first[r] of the line, and so many hold each.
     const T* first[2];
     int64_t held[2] = {0, 0};
