@@ -15,9 +15,9 @@ WAYS = (
     ("pool:n64c512h7r7", True, "planes", "planes"),
     ("pool:n64c256h14r2", True, "pairs", "pairs"),
     ("pool:n64c256h15r2ph1pw0", True, "pairs", "pairs"),
-    ("pool:n64c256h15r2ph1pw0", False, "turned", "turned"),  # windows of one row and of two
+    ("pool:n64c256h15r2ph1pw0", False, "pairs", "pairs"),  # windows of one row and of two
     ("pool:n64c256h14r3sh2p1", True, "turned", "turned"),
-    ("pool:n64c64h56r2", True, "rows", "alike"),
+    ("pool:n64c64h56r2", True, "rows", "rows"),
     ("pool:n64c64h56r3sh2p1", True, "rows", "alike"),
     ("pool:n64c64h56r3sh1p1", True, "rows", "alike"),
     ("pool:n64c64h56r3sh1p1", False, "rows", "rows"),

@@ -63,11 +63,12 @@ struct Dimensions {
            (inputs() + outputs()) * kTogether * int64_t(sizeof(T)) <= kTurnedBytes;
   }
   bool global() const { return each[0].one_window() && each[1].one_window() && each[2].one_window(); }
-  // Planes whose windows along a row are alike, of a divisor for all.
+  // Planes whose windows along a row are alike, and overlap in rows: others' gradients repeat whole rows.
   bool alike() const {
     const Dimension& high = each[1];
     return each[0].adaptive && each[0].input * each[0].output == 1 && each[2].even() &&
-           each[2].input <= kAlikeWidth && !high.adaptive && high.kernel <= kAlikeRows * high.stride;
+           each[2].input <= kAlikeWidth && !high.adaptive && high.kernel > high.stride &&
+           high.kernel <= kAlikeRows * high.stride;
   }
   int64_t inputs() const { return each[0].input * each[1].input * each[2].input; }
   int64_t outputs() const { return each[0].output * each[1].output * each[2].output; }
@@ -97,7 +98,7 @@ template <class T>
 Way way_of(const PoolProblem& p, const Dimensions& d, T divisor, MemoryFormat format, bool backward) {
   if (format == MemoryFormat::channels_last) return Way::channels_last;
   if (d.global()) return Way::planes;
-  if (divisor != 0 && d.each[2].narrow_pairs()) return Way::pairs;
+  if (d.each[2].narrow_pairs()) return Way::pairs;
   if (d.narrow<T>(p.batch * p.channels)) return Way::turned;
   return backward && divisor != 0 && d.alike() ? Way::alike : Way::rows;
 }

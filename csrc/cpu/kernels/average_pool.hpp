@@ -36,7 +36,7 @@ template <class T>
 struct AveragePoolKernels {
   void (*rows)(const MeanWindows<T>&, const T* x, T* y, int64_t begin, int64_t end, bool stream);
   void (*rows_backward)(const MeanWindows<T>&, const T* grad, T* dx, int64_t begin, int64_t end, bool stream);
-  // Narrow rows in windows of two columns each, from the first on, all of the same divisor.
+  // Narrow rows in windows of two columns each, from the first on.
   void (*pairs)(const MeanWindows<T>&, const T* x, T* y, int64_t begin, int64_t end, bool stream);
   void (*pairs_backward)(const MeanWindows<T>&, const T* grad, T* dx, int64_t begin, int64_t end, bool stream);
   // Planes, not volumes, whose windows along a row are summed up as vectors, all of the same divisor.

@@ -1,4 +1,4 @@
-// Average pooling of narrow planes, NCHW, whose windows are pairs of columns side by side, all of one divisor.
+// Average pooling of narrow planes, NCHW, whose windows are pairs of columns side by side.
 // Rows are shorter than vectors: sums of the rows of many windows are put one behind the other, and what is so
 // a single row has its pairs added up.
 #include "average_pool_lines.hpp"
@@ -8,6 +8,12 @@ namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
 
 constexpr int64_t kCells = 2048;   // columns put together
+
+// Of the windows of a row, all of which hold two columns.
+template <class T>
+FASTCONV_INLINE T divisor_of(const MeanWindows<T>& w, int64_t outer, int64_t inner) {
+  return w.divisor != 0 ? w.divisor : w.counts[2][0] * (w.counts[0][outer] * w.counts[1][inner]);
+}
 
 // line[c] = the sum over the rows of the windows at `place` of column c; writes up to a vector more.
 template <class T>
@@ -35,12 +41,12 @@ FASTCONV_INLINE void add_rows(const MeanWindows<T>& w, const Place& place, const
 // c-th on. What a vector writes behind its row is written again: by the next row, whose first columns come
 // last, or later.
 template <int kRows, class T, class Sum>
-FASTCONV_INLINE void put_pairs(Sum sum_at, int64_t results, int64_t width, T share, T* dx, int64_t room) {
+FASTCONV_INLINE void put_pairs(Sum sum_at, int64_t results, int64_t width, T* dx, int64_t room) {
   constexpr int n = kLanes<T>;
   const int64_t columns = 2 * results;
   for (int64_t c = (results - 1) / n * n; c >= 0; c -= n) {
-    Vec<T> sum = sum_at(c), low, high;
-    sum *= share;
+    const Vec<T> sum = sum_at(c);
+    Vec<T> low, high;
     interleave<T>(sum, sum, low, high);
 #pragma GCC unroll 2
     for (int r = 0; r < kRows; ++r) {
@@ -55,8 +61,8 @@ FASTCONV_INLINE void put_pairs(Sum sum_at, int64_t results, int64_t width, T sha
 
 // kRows rows of gradients that the same windows hold. behind: gradients that may be read behind those.
 template <int kRows, class T>
-FASTCONV_INLINE void share_rows(const MeanWindows<T>& w, const Place& place, const T* grad, T share,
-                                int64_t behind, T* dx, int64_t room) {
+FASTCONV_INLINE void share_rows(const MeanWindows<T>& w, const Place& place, const T* grad, int64_t behind,
+                                T* dx, int64_t room) {
   const Span d = w.windows[0][place.outer], h = w.windows[1][place.inner];
   const int64_t results = w.output[2];
   const auto sum_at = [&](int64_t c) FASTCONV_LAMBDA {
@@ -64,16 +70,18 @@ FASTCONV_INLINE void share_rows(const MeanWindows<T>& w, const Place& place, con
     for (int64_t i = d.begin; i < d.end; ++i)
       for (int64_t j = h.begin; j < h.end; ++j)
         sum += load_up_to(grad + ((place.plane * w.output[0] + i) * w.output[1] + j) * results + c,
-                          results - c + behind);
+                          results - c + behind) *
+               (T(1) / divisor_of(w, i, j));
     return sum;
   };
-  put_pairs<kRows>(sum_at, results, w.input[2], share, dx, room);
+  put_pairs<kRows>(sum_at, results, w.input[2], dx, room);
 }
 
-// Whether windows hold two rows each, from the first on.
+// Whether windows hold two rows each, from the first on, and have one divisor.
 template <class T>
 bool pairs_of_rows(const MeanWindows<T>& w) {
-  if (w.input[0] > 1 || w.output[0] > 1 || w.windows[0][0].end != 1 || 2 * w.output[1] > w.input[1])
+  if (w.divisor == 0 || w.input[0] > 1 || w.output[0] > 1 || w.windows[0][0].end != 1 ||
+      2 * w.output[1] > w.input[1])
     return false;
   for (int64_t i = 0; i < w.input[1]; ++i) {
     const Span h = w.windows[1][i];
@@ -92,18 +100,23 @@ void average_pairs(const MeanWindows<T>& windows, const T* x, T* y, int64_t begi
   constexpr int n = kLanes<T>;
   const MeanWindows<T> w = windows;   // a copy, which no store below can alias
   const int64_t results = w.output[2], columns = 2 * results, together = most(1, kCells / columns);
-  const T divisor = w.divisor;
-  alignas(kVectorBytes) T line[kCells + 2 * n];
+  const bool one = w.divisor != 0;
+  alignas(kVectorBytes) T line[kCells + 2 * n], divisors[kCells / 2 + 2 * n];
   RowsOut<T> out(y, past_caches);
   Place place(begin, w.output);
   for (int64_t row = begin; row < end; row += together) {
     const int64_t rows = least(together, end - row), count = rows * results;
-    for (int64_t r = 0; r < rows; ++r, place.next()) add_rows(w, place, x, columns, line + r * columns);
+    for (int64_t r = 0; r < rows; ++r, place.next()) {
+      add_rows(w, place, x, columns, line + r * columns);
+      for (int64_t c = 0; !one && c < results; c += n)
+        store(divisors + r * results + c, broadcast(divisor_of(w, place.outer, place.inner)));
+    }
     T* to = out.next(count);
     for (int64_t c = 0; c < count; c += n) {
       const T* from = line + 2 * c;
       const Vec<T> low = load(from) + load(from + 1), high = load(from + n - 1) + load(from + n);
-      store_up_to(to + c, every_second<T>(low, high) / divisor, count - c, count - c);
+      const Vec<T> by = one ? broadcast(w.divisor) : load(divisors + c);
+      store_up_to(to + c, every_second<T>(low, high) / by, count - c, count - c);
     }
   }
   out.finish();
@@ -134,13 +147,14 @@ void average_pairs_backward(const MeanWindows<T>& windows, const T* grad, T* dx,
         for (int64_t k = 0; k < alike; k += 2, from += results, to += 2 * width, room -= 2 * width) {
           behind -= results;
           __builtin_prefetch(from + kAhead);
-          put_pairs<2>([&](int64_t c) FASTCONV_LAMBDA { return load_up_to(from + c, results - c + behind); },
-                       results, width, share, to, room);
+          put_pairs<2>([&](int64_t c)
+                           FASTCONV_LAMBDA { return load_up_to(from + c, results - c + behind) * share; },
+                       results, width, to, room);
         }
       } else {
         alike = r + 1 < rows && place.inner + 1 < w.input[1] && same(spans[0], spans[1]) ? 2 : 1;
-        alike == 2 ? share_rows<2>(w, place, grad, share, behind, to, room)
-                   : share_rows<1>(w, place, grad, share, behind, to, room);
+        alike == 2 ? share_rows<2>(w, place, grad, behind, to, room)
+                   : share_rows<1>(w, place, grad, behind, to, room);
         to += alike * width;
       }
       place.inner += alike - 1;
