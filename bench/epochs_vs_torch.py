@@ -2,14 +2,13 @@
 
     python bench/epochs_vs_torch.py lenet5|cifar --data-dir FOLDER [--epochs 5] [--json FILE]
 
-lenet5: LeNet-5 on MNIST's four files. cifar: the network that ConvNetJS trains on CIFAR-10, on the
-binary version's files. Each side is a process of its own that runs one epoch when it is told to,
-while the others wait without a thread running. All begin with the same weights and get the same
-batches of 64 in the same order; SGD with momentum 0.9, weight decay 5e-4, a loss read after every
-batch and no evaluation within the time. fastconv runs its Trainer and DataLoader as `fastconv
-train` does. PyTorch runs the plain loop over tensors that are in memory as float32, indexed by a
-permutation: faster than its DataLoader. It runs once with its default layout and once
-channels-last, and is judged by the better of the two.
+lenet5: LeNet-5 on MNIST. cifar: ConvNetJS's network on CIFAR-10's binary files. Each side is a
+process of its own that runs one epoch when it is told to, while the others wait without a thread
+running. All begin with the same weights and get the same batches of 64 in the same order; SGD with
+momentum 0.9, weight decay 5e-4, a loss read after every batch and no evaluation within the time.
+fastconv runs its Trainer and DataLoader as `fastconv train` does, PyTorch the plain loop over
+float32 tensors, indexed by a permutation, which is faster than its DataLoader: once with its
+default layout and once channels-last, and is judged by the better of the two.
 """
 
 from __future__ import annotations
@@ -62,18 +61,13 @@ def prepare(task: Task, data_dir: str, folder: Path) -> Callable[[int], str]:
     scale = split.transform
     np.save(folder / "scale.npy", np.stack(np.broadcast_arrays(scale.mean, scale.std)))
     rows = data.ArrayDataset(np.arange(len(np.load(folder / "train-labels.npy"))))
-    loader = iter_orders(data.DataLoader(rows, BATCH, shuffle=True, seed=SEED))
+    loader = data.DataLoader(rows, BATCH, shuffle=True, seed=SEED)  # each pass is an epoch's order
 
     def order(epoch: int) -> str:
-        np.save(folder / f"order-{epoch}.npy", next(loader))
+        np.save(folder / f"order-{epoch}.npy", np.concatenate([own.numpy() for (own,) in loader]))
         return str(folder / f"order-{epoch}.npy")
 
     return order
-
-
-def iter_orders(loader: Any) -> Any:
-    while True:
-        yield np.concatenate([rows.numpy() for (rows,) in loader])
 
 
 def fastconv_side(task: Task, data_dir: str, folder: Path) -> tuple[Epoch, Accuracy, int]:
@@ -90,38 +84,47 @@ def fastconv_side(task: Task, data_dir: str, folder: Path) -> tuple[Epoch, Accur
     trainer = Trainer(model, optimizer, memory_format=network.memory_format)
     loader = data.DataLoader(train, BATCH, shuffle=True, seed=SEED)
 
-    def epoch(order: str) -> float:
+    def epoch(order: str) -> float:  # its loader has the seed that made the order
         return trainer.fit(loader, epochs=trainer.epoch + 1)[-1]["train_loss"]
 
     return epoch, lambda: trainer.evaluate(data.DataLoader(test, 500))[1], train.arrays[0].nbytes
 
 
-def torch_side(task: Task, folder: Path, channels_last: bool) -> tuple[Epoch, Accuracy, int]:
+def torch_split(folder: Path, name: str, layout: Any) -> tuple[Any, Any]:
+    """A split's images, scaled to float32 a few at a time, and labels."""
+    import torch
+
+    mean, std = torch.from_numpy(np.load(folder / "scale.npy")).float().view(2, -1, 1, 1)
+    pixels = torch.from_numpy(np.load(folder / f"{name}-images.npy"))
+    images = torch.empty(pixels.shape).to(memory_format=layout)
+    for to, some in zip(images.split(1000), pixels.split(1000), strict=True):
+        to.copy_(some.float().div_(255).sub_(mean).div_(std))
+    return images, torch.from_numpy(np.load(folder / f"{name}-labels.npy"))
+
+
+def torch_model(task: Task, folder: Path, layout: Any) -> tuple[Any, Any]:
+    """The network with its first weights, and its optimizer."""
     import torch
     from safetensors.torch import load_file
     from torch import nn
 
     from fastconv.bench import networks
 
-    def read(name: str) -> Any:
-        return torch.from_numpy(np.load(folder / f"{name}.npy"))
-
-    mean, std = read("scale").float().view(2, -1, 1, 1)
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-
-    def images(name: str) -> Any:
-        scaled = read(name).float().div_(255).sub_(mean).div_(std)
-        return scaled.contiguous(memory_format=layout)
-
-    x, y = images("train-images"), read("train-labels")
-    x_test, y_test = images("test-images"), read("test-labels")
     model = networks.network(task.network).build(nn)
     model.load_state_dict(load_file(folder / "start.safetensors"))
     model = model.to(memory_format=layout)
-    optimizer = torch.optim.SGD(
+    return model, torch.optim.SGD(
         model.parameters(), task.lr, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY
     )
-    criterion = nn.CrossEntropyLoss()
+
+
+def torch_side(task: Task, folder: Path, channels_last: bool) -> tuple[Epoch, Accuracy, int]:
+    import torch
+
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    (x, y), (x_test, y_test) = (torch_split(folder, name, layout) for name in ("train", "test"))
+    model, optimizer = torch_model(task, folder, layout)
+    criterion = torch.nn.CrossEntropyLoss()
 
     def epoch(order: str) -> float:
         model.train()
@@ -164,8 +167,8 @@ def worker(side: str, task: Task, data_dir: str, folder: Path, threads: int) -> 
             answer = {"peak": resident_at_most(), "data": data_bytes, "accuracy": accuracy()}
         else:
             loss = epoch(line.strip())
-            answer = {"loss": loss, "seconds": time.perf_counter() - start}
-            answer["accuracy"] = accuracy()
+            seconds = time.perf_counter() - start
+            answer = {"loss": loss, "seconds": seconds, "accuracy": accuracy()}
         print(json.dumps(answer), flush=True)
 
 
@@ -180,17 +183,13 @@ class Side:
 
     def ask(self, question: str) -> dict[str, float]:
         assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(question + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            raise RuntimeError(f"the {self.name} process ended with {self.process.wait()}")
-        return json.loads(answer)
+        print(question, file=self.process.stdin, flush=True)
+        if answer := self.process.stdout.readline():
+            return json.loads(answer)
+        raise RuntimeError(f"the {self.name} process ended with {self.process.wait()}")
 
     def close(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait()
+        self.process.communicate()
 
 
 def compare(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
@@ -225,9 +224,8 @@ def report(records: list[dict[str, Any]]) -> None:
             f"{r['side']:<20} {r['median']:10.3f} s {peak:10.0f} MB {data:5.0f} MB "
             f"{100 * r['accuracy']:8.2f} %"
         )
-    ours, peers = records[0], records[1:]
-    best = min(peers, key=lambda r: r["median"])
-    least = min(peers, key=lambda r: r["peak"])
+    ours, *peers = records
+    best, least = (min(peers, key=lambda r: r[what]) for what in ("median", "peak"))
     print(
         f"{best['side']} over fastconv: {best['median'] / ours['median']:.2f} in time; "
         f"fastconv over {least['side']}: {ours['peak'] / least['peak']:.2f} in memory"

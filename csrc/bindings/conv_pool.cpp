@@ -49,6 +49,8 @@ PoolProblem parse_pooling(const char* op, const ConvProblem& p, const py::tuple&
     throw py::value_error(std::string(op) +
                           ": expected a convolution in two dimensions, and as pooling "
                           "(kernel_size, stride, padding, dilation, ceil_mode)");
+  if (!py::isinstance<py::bool_>(pooling[4]))
+    throw py::type_error(std::string(op) + ": ceil_mode must be a bool");
   return parse_windows(op, p.output_shape(), kSpatial, pooling[0], pooling[1], pooling[2], pooling[3],
                        pooling[4].cast<bool>());
 }
@@ -114,8 +116,10 @@ py::str conv_max_pool_backward_implementation(const ConvProblem& p, const py::ob
   const char* op = "conv_max_pool_backward_implementation";
   const auto implementation =
       operation(op, parse_device({op, "device"}, device), &Backend::conv_max_pool_backward_implementation);
-  return py::str(implementation(p, parse_pooling(op, p, pooling), parse_pass({op, "pass"}, pass),
-                                parse_algorithm({op, "algorithm"}, algorithm)));
+  const Pass asked = parse_pass({op, "pass"}, pass);
+  if (asked == Pass::forward) throw py::value_error(std::string(op) + ": pass must be a backward one");
+  return py::str(
+      implementation(p, parse_pooling(op, p, pooling), asked, parse_algorithm({op, "algorithm"}, algorithm)));
 }
 
 }   // namespace

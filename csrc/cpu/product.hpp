@@ -85,8 +85,9 @@ struct Transposed {
   }
 };
 
-// The left operand is packed where as many columns pay for it, or where its steps are a page apart.
-constexpr int64_t kPackedColumns = 512, kPage = 4096;
+// The left operand is packed, as a whole, where as many columns pay for it and it is not large, or where its
+// steps are a page apart.
+constexpr int64_t kPackedColumns = 512, kPackedBytes = int64_t{16} << 20, kPage = 4096;
 
 // How a product is cut: groups of rows times strips of panels of columns.
 struct ProductTasks {
@@ -94,13 +95,15 @@ struct ProductTasks {
 
   template <class T>
   static ProductTasks of(const GemmKernels<T>& gemm, int64_t rows, int64_t columns, int64_t depth) {
-    constexpr int64_t kFewestRows = 48;   // of a group: each packs B again
+    // Rows of a group: each packs B again; each passes over its rows of A and C for every block of the depth.
+    constexpr int64_t kFewestRows = 48, kMostRows = 2048;
     const double flops = 2.0 * double(rows) * double(columns) * double(depth);
     const int64_t wanted = power_of_two(std::min(double(kChunks), flops / kTaskFlops));
     ProductTasks tasks;
     tasks.vectors = div_up(columns, gemm.lanes);
     const int64_t widest = div_up(tasks.vectors, gemm.vectors);
     tasks.groups = std::clamp<int64_t>(wanted / widest, 1, std::max<int64_t>(1, rows / kFewestRows));
+    tasks.groups = std::max(tasks.groups, div_up(rows, kMostRows));
     tasks.panels = std::max(widest, std::min(wanted / tasks.groups, div_up(tasks.vectors, 2)));
     tasks.strips = std::min(tasks.panels, std::max(kChunks, div_up(tasks.panels, panels_of_strip(gemm))));
     tasks.depth = depth;
@@ -163,7 +166,8 @@ void product(int64_t rows, int64_t columns, int64_t depth, const LeftOperand<T>&
   constexpr int64_t kRowBlock = 192;   // with a strip's panels they stay in L2
   const auto& gemm = kernels<T>().gemm;
   const ProductTasks cut = ProductTasks::of(gemm, rows, columns, depth);
-  const bool packs = columns >= kPackedColumns || a.step * int64_t(sizeof(T)) >= kPage;
+  const bool packs = (columns >= kPackedColumns && rows * depth * int64_t(sizeof(T)) <= kPackedBytes) ||
+                     a.step * int64_t(sizeof(T)) >= kPage;
   std::optional<PackedRows<T>> side_by_side;
   if (packs) side_by_side.emplace(cut, rows, a);
   const std::vector<const T*> pointers = row_pointers(a.data, packs ? 0 : rows, a.row);

@@ -21,6 +21,7 @@ void conv_max_pool(const ConvProblem& p, const PoolProblem& pool, const View& x,
 void conv_max_pool_backward(const ConvProblem& p, const PoolProblem& pool, const View& grad,
                             const View& indices, const View* x, const View* weight, Algorithm algorithm,
                             Precision precision, const View* dx, const View* dw, const View* db) {
+  if (!dx && !dw) return;
   View map = grad;
   map.shape = p.output_shape();
   const DeviceGuard guard(grad.device, "conv2d_max_pool2d_backward");

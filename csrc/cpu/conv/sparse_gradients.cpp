@@ -85,6 +85,7 @@ struct PaddedImage {
 // Where the cells of a plane of the result begin in the padded image.
 std::vector<int32_t> places_of(const Correlation& c, const PaddedImage& image) {
   std::vector<int32_t> places;
+  places.reserve(size_t(c.pixels()));
   for (int64_t y = 0; y < c.h.out; ++y)
     for (int64_t x = 0; x < c.w.out; ++x)
       places.push_back(int32_t(y * c.h.stride * image.line + x * c.w.stride * image.pitch));
@@ -126,14 +127,14 @@ struct Job {
   bool chunk(int64_t begin, int64_t end, T* sums) const {
     const int64_t lanes = kernels<T>().gemm.lanes, elements = image.elements(lanes);
     const memory::Buffer x(size_t(data.dw ? elements : 0) * sizeof(T));
-    const memory::Buffer dx(size_t(data.dx.data ? elements : 0) * sizeof(T));
+    const memory::Buffer dx(size_t(data.dx.data ? 2 * elements : 0) * sizeof(T));
     if (data.dw) std::memset(x.as<T>(), 0, size_t(elements) * sizeof(T));   // the padding stays so
     if (data.dw) std::memset(sums, 0, size_t(partial) * sizeof(T));
     bool inside = true;
     for (int64_t n = begin; n < end && inside; ++n) {
       if (data.dw) image.read(c, data.x, n, x.as<T>());
       if (data.dx.data) std::memset(dx.as<T>(), 0, size_t(elements) * sizeof(T));
-      inside = pass(n, x.as<const T>(), sums, dx.as<T>());
+      inside = pass(n, x.as<const T>(), sums, dx.as<T>(), dx.as<T>() + elements, elements);
       if (data.dx.data) image.write(c, dx.as<const T>(), n, data.dx);
       if (data.db) add_bias(n, sums + c.out_channels * filter);
     }
@@ -141,8 +142,8 @@ struct Job {
   }
 
  private:
-  // The channels of image n.
-  bool pass(int64_t n, const T* x, T* sums, T* dx) const {
+  // The channels of image n. Those of dx are summed up some at a time, from zero in `some`.
+  bool pass(int64_t n, const T* x, T* sums, T* dx, T* some, int64_t elements) const {
     const SparseKernels<T>& sparse = kernels<T>().sparse;
     const memory::Buffer offsets(size_t(data.cells) * sizeof(int32_t)), values(size_t(data.cells) * sizeof(T));
     std::optional<memory::Buffer> turned_grad, turned_indices;
@@ -150,14 +151,25 @@ struct Job {
     const int64_t* indices = planes_of(data.indices, n, turned_indices);
     SparseCells<T> cells = {offsets.as<const int32_t>(), values.as<const T>(), 0, image.taps, image.vectors,
                             c.h.step * image.line};
+    const int64_t together = channels_together();
     for (int64_t k = 0; k < c.out_channels; ++k, grad += data.cells, indices += data.cells) {
+      const bool begins = data.dx.data && k > 0 && k % together == 0;
+      if (begins && k > together) kernels<T>().pack.add_rows(some, elements, 1, elements, dx);
+      if (begins) std::memset(some, 0, size_t(elements) * sizeof(T));
       cells.count =
           sparse.find(grad, indices, data.cells, places, c.pixels(), offsets.as<int32_t>(), values.as<T>());
       if (cells.count < 0) return false;
       if (data.dw) sparse.gather(cells, x, sums + k * filter);
-      if (data.dx.data) sparse.scatter(cells, weight + k * filter, image.stretch, dx);
+      if (data.dx.data) sparse.scatter(cells, weight + k * filter, image.stretch, k < together ? dx : some);
     }
+    if (data.dx.data && c.out_channels > together) kernels<T>().pack.add_rows(some, elements, 1, elements, dx);
     return true;
+  }
+
+  // Output channels that about kSummed / 4 products of a cell of dx come from: rounding errors as PyTorch's.
+  int64_t channels_together() const {
+    const double products = double(c.taps() * data.cells) / double(c.h.in * c.w.in);
+    return std::max<int64_t>(1, int64_t(double(kSummed / 4) / std::max(products, 0.5)));
   }
 
   // Image n as planes: in place, or turned into `buffer`. Indices are as wide as doubles, and moved as such.
@@ -183,20 +195,22 @@ struct Job {
 
 }   // namespace
 
+// In multiply-adds; the factors are measured. A store for each product binds the input's gradient.
 bool sparse_gradient_pays(const Correlation& c, int64_t cells, Pass pass, Algorithm algorithm) {
   constexpr int64_t kFewestImages = 8, kNarrow = 8;   // lanes, whatever the machine has
-  constexpr int64_t kMostElements = 1 << 24, kMostSums = 1 << 16;
+  constexpr int64_t kMostElements = 1 << 21, kMostSums = 1 << 16;
+  constexpr double kGather = 1.5, kScatter = 2.5, kFind = 20, kRead = 12, kWrite = 16;
+  const bool weight = pass == Pass::backward_weight;
   if (c.groups > 1 || c.w.step > 1 || c.batch < kFewestImages || algorithm == Algorithm::winograd) return false;
+  if (c.h.stride > c.h.taps || c.w.stride > c.w.taps || (!weight && c.taps() == 1)) return false;
   const PaddedImage image(c, kNarrow);
-  const int64_t row = image.row_of_sums(kNarrow);
-  if (image.elements(kNarrow) > kMostElements) return false;
-  const double sparse = double(cells * row), dense = double(c.pixels() * c.w.taps * c.in_channels);
-  // The factors are measured. A store for each product binds the input's gradient.
-  if (pass == Pass::backward_weight)
-    return c.out_channels * c.h.taps * row <= kMostSums && 1.5 * sparse < dense &&
-           (algorithm == Algorithm::direct || !winograd_weight_pays(c));
-  return 2.5 * sparse < dense &&
-         (algorithm == Algorithm::direct || !winograd_pays(c, MemoryFormat::contiguous));
+  const int64_t elements = image.elements(kNarrow), filter = c.h.taps * image.row_of_sums(kNarrow);
+  if (elements > kMostElements || (weight && c.out_channels * filter > kMostSums)) return false;
+  const bool winograd = weight ? winograd_weight_pays(c) : winograd_pays(c, MemoryFormat::contiguous);
+  if (winograd && algorithm == Algorithm::automatic) return false;
+  const double channel = double(cells) * (double(filter) * (weight ? kGather : kScatter) + kFind);
+  return double(c.out_channels) * channel + double(elements) * (weight ? kRead : kWrite) <
+         double(c.out_channels * c.pixels() * c.depth());
 }
 
 template <class T>

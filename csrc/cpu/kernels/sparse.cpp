@@ -19,19 +19,18 @@ constexpr int64_t kTogether = 32;   // cells that are summed up, from zero, befo
 template <class T>
 int64_t find(const T* grad, const int64_t* indices, int64_t count, const int32_t* places, int64_t plane,
              int32_t* offsets, T* values) {
-  uint64_t signs =
-      0;   // of the indices and of what is left behind them: one is negative where an index is outside
-  for (int64_t i = 0; i < count; ++i)
-    signs |= uint64_t(indices[i]) | (uint64_t(plane - 1) - uint64_t(indices[i]));
-  if (signs >> 63) return -1;
   int64_t found = 0;
+  bool inside = true;
   for (int64_t i = 0; i < count; ++i) {   // without branches: which are zero cannot be foreseen
-    offsets[found] = places[indices[i]];
+    const int64_t at = indices[i];        // read once: the array may be the caller's
+    const bool valid = uint64_t(at) < uint64_t(plane);
+    inside &= valid;
+    offsets[found] = places[valid ? at : 0];
     const T value = grad[i];
     values[found] = value;
     found += value != T(0);
   }
-  return found;
+  return inside ? found : -1;
 }
 
 template <class T, int R, int V>
