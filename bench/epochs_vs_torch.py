@@ -27,7 +27,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import fastconv as fc
+from fastconv import data, nn, optim
+from fastconv.bench import networks
 from fastconv.bench.footprint import resident_at_most
+from fastconv.train import Trainer
 
 BATCH, MOMENTUM, WEIGHT_DECAY, SEED = 64, 0.9, 5e-4, 0
 
@@ -43,16 +47,12 @@ TASKS = {
     "cifar": Task("train:cifar-n64", "cifar10", 0.01),
 }
 
-Epoch = Callable[[str], float]  # trains for one epoch, in the order of a file; the mean loss
-Accuracy = Callable[[], float]
+# Trains for one epoch, in the order of a file, and gives the mean loss; the accuracy; bytes of images.
+Parts = tuple[Callable[[str], float], Callable[[], float], int]
 
 
 def prepare(task: Task, data_dir: str, folder: Path) -> Callable[[int], str]:
     """What all sides begin with, in files; and the file of an epoch's order."""
-    import fastconv as fc
-    from fastconv import data, nn
-    from fastconv.bench import networks
-
     fc.manual_seed(SEED)
     fc.save_weights(networks.network(task.network).build(nn), folder / "start.safetensors")
     for name, split in zip(("train", "test"), getattr(data, task.data)(data_dir), strict=True):
@@ -70,12 +70,7 @@ def prepare(task: Task, data_dir: str, folder: Path) -> Callable[[int], str]:
     return order
 
 
-def fastconv_side(task: Task, data_dir: str, folder: Path) -> tuple[Epoch, Accuracy, int]:
-    import fastconv as fc
-    from fastconv import data, nn, optim
-    from fastconv.bench import networks
-    from fastconv.train import Trainer
-
+def fastconv_side(task: Task, data_dir: str, folder: Path) -> Parts:
     train, test = getattr(data, task.data)(data_dir)
     network = networks.network(task.network)
     model = network.build(nn)
@@ -106,11 +101,8 @@ def torch_model(task: Task, folder: Path, layout: Any) -> tuple[Any, Any]:
     """The network with its first weights, and its optimizer."""
     import torch
     from safetensors.torch import load_file
-    from torch import nn
 
-    from fastconv.bench import networks
-
-    model = networks.network(task.network).build(nn)
+    model = networks.network(task.network).build(torch.nn)
     model.load_state_dict(load_file(folder / "start.safetensors"))
     model = model.to(memory_format=layout)
     return model, torch.optim.SGD(
@@ -118,7 +110,7 @@ def torch_model(task: Task, folder: Path, layout: Any) -> tuple[Any, Any]:
     )
 
 
-def torch_side(task: Task, folder: Path, channels_last: bool) -> tuple[Epoch, Accuracy, int]:
+def torch_side(task: Task, folder: Path, channels_last: bool) -> Parts:
     import torch
 
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -152,15 +144,14 @@ SIDES = ("fastconv", "torch", "torch channels-last")
 def worker(side: str, task: Task, data_dir: str, folder: Path, threads: int) -> None:
     """Answers each line on standard input with one line of JSON."""
     if side == "fastconv":
-        import fastconv
-
-        fastconv.set_num_threads(threads)
+        fc.set_num_threads(threads)
         epoch, accuracy, data_bytes = fastconv_side(task, data_dir, folder)
     else:
         import torch
 
         torch.set_num_threads(threads)
         epoch, accuracy, data_bytes = torch_side(task, folder, side != "torch")
+    print("ready", flush=True)
     for line in sys.stdin:
         start = time.perf_counter()
         if line.strip() == "end":
@@ -180,6 +171,8 @@ class Side:
         pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
         command = [sys.executable, __file__, *arguments, "--worker", name]
         self.process = subprocess.Popen(command, **pipes)
+        assert self.process.stdout is not None
+        self.process.stdout.readline()  # reading data takes seconds, of both cores
 
     def ask(self, question: str) -> dict[str, float]:
         assert self.process.stdin is not None and self.process.stdout is not None
