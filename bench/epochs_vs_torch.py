@@ -47,7 +47,7 @@ TASKS = {
     "cifar": Task("train:cifar-n64", "cifar10", 0.01),
 }
 
-# Trains for an epoch, in the order of a file, and gives the mean loss; the accuracy; bytes of images.
+# Trains for an epoch in the order of a file and gives the mean loss; the accuracy; bytes of images.
 Parts = tuple[Callable[[str], float], Callable[[], float], int]
 
 
