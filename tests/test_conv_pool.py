@@ -151,5 +151,9 @@ def test_errors_name_the_operation_at_fault(cpu):
         cpu.ops.conv2d_max_pool2d(x, w, w[0, 0, 0])
     with pytest.raises(TypeError, match="max_pool2d: kernel_size"):
         cpu.ops.conv2d_max_pool2d(x, w, pooling=(2.0, None, 0, 1, False))
+    with pytest.raises(ValueError, match=r"^conv2d_max_pool2d: convolution must be .*\(1, 0\)"):
+        cpu.ops.conv2d_max_pool2d(x, w, None, (1, 0))
+    with pytest.raises(TypeError, match=r"^conv2d_max_pool2d: pooling must be .*, got 2"):
+        cpu.ops.conv2d_max_pool2d(x, w, pooling=2)
     with pytest.raises(ValueError, match="winograd"):
         cpu.ops.conv2d_max_pool2d(x, w, None, (2, 0, 1, 1), algorithm="winograd")

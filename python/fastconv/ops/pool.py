@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 from fastconv import _core
 from fastconv.config import chosen_algorithm, float32_precision
@@ -105,6 +105,18 @@ def max_pool2d_backward(
     )
 
 
+_CONVOLUTION = "(stride, padding, dilation, groups)"
+_POOLING = "(kernel_size, stride, padding, dilation, ceil_mode)"
+
+
+def _parts(operation: str, name: str, values: Any, words: str) -> tuple[Any, ...]:
+    """The parameters of a convolution or a pooling, as many as ``words`` names."""
+    error = ValueError if isinstance(values, (tuple, list)) else TypeError
+    if error is TypeError or len(values) != words.count(",") + 1:
+        raise error(f"{operation}: {name} must be {words}, got {values!r}")
+    return tuple(values)
+
+
 @overload
 def conv2d_max_pool2d(
     x: ArrayLike,
@@ -156,17 +168,20 @@ def conv2d_max_pool2d(
         return_indices: whether positions are wanted, as those of ``max_pool2d``.
 
     Returns:
-        y (N, K, H', W'), the windows over the convolution's result; with ``return_indices`` (y,
-        indices), which lie alike.
+        y (N, K, H', W'); with ``return_indices`` (y, indices), which lie alike.
 
     Raises:
         ValueError, TypeError, MemoryError: as ``conv2d`` and ``max_pool2d``.
     """
-    kernel_size, stride, padding, dilation, ceil_mode = pooling
+    operation = "conv2d_max_pool2d"
+    window: Any = _parts(operation, "convolution", convolution, _CONVOLUTION)
+    stride, padding, dilation, groups = window
+    parameters: Any = _parts(operation, "pooling", pooling, _POOLING)
+    kernel_size, pool_stride, pool_padding, pool_dilation, ceil_mode = parameters
     y, indices = _core.conv2d_max_pool2d(
-        x, weight, bias, *convolution, kernel_size, stride, padding, dilation, ceil_mode,
-        activation, chosen_algorithm(algorithm), memory_format, return_indices,
-        float32_precision(),
+        x, weight, bias, stride, padding, dilation, groups,
+        kernel_size, pool_stride, pool_padding, pool_dilation, ceil_mode,
+        activation, chosen_algorithm(algorithm), memory_format, return_indices, float32_precision()
     )  # fmt: skip
     return y if indices is None else (y, indices)
 
@@ -191,8 +206,10 @@ def conv2d_max_pool2d_backward(
     ``max_pool2d_backward`` and the convolution's backward functions give.
 
     Args:
-        grad: gradient at the pooled map, (N, K, H', W'), float32 or float64.
-        indices: int64, the shape of ``grad``, as ``max_pool2d`` returned them.
+        grad: gradient at the pooled map, before the activation, (N, K, H', W'), float32 or
+            float64: behind "relu" ``relu_backward(grad, y)`` of the pooled ``y``.
+        indices: int64, the shape of ``grad``, as ``conv2d_max_pool2d`` with ``return_indices`` or
+            ``max_pool2d`` gave them.
         x, weight, convolution, pooling, algorithm: as in ``conv2d_max_pool2d``.
         bias: whether db is wanted.
 
@@ -200,12 +217,14 @@ def conv2d_max_pool2d_backward(
         dx (N, C, H, W), which lies as ``grad`` does, dw (K, C/groups, R, S), and db (K,) or None.
 
     Raises:
-        ValueError, TypeError, MemoryError: as ``max_pool2d_backward`` and
-            ``conv2d_backward_weight``.
+        ValueError, TypeError, MemoryError: as the separate functions.
     """
-    stride, padding, dilation, groups = convolution
+    operation = "conv2d_max_pool2d_backward"
+    window: Any = _parts(operation, "convolution", convolution, _CONVOLUTION)
+    stride, padding, dilation, groups = window
+    parameters: Any = _parts(operation, "pooling", pooling, _POOLING)
     return _core.conv2d_max_pool2d_backward(
-        grad, indices, x, weight, stride, padding, dilation, groups, tuple(pooling), bool(bias),
+        grad, indices, x, weight, stride, padding, dilation, groups, parameters, bool(bias),
         chosen_algorithm(algorithm), float32_precision(),
     )  # fmt: skip
 
@@ -225,6 +244,7 @@ def conv_max_pool_backward(
     without ``weight`` there is no dx.
     """
     return _core.conv_max_pool_backward(
-        problem, grad, indices, x, weight, tuple(pooling), bool(bias),
+        problem, grad, indices, x, weight,
+        _parts("conv2d_max_pool2d_backward", "pooling", pooling, _POOLING), bool(bias),
         chosen_algorithm(algorithm), float32_precision(),
     )  # fmt: skip
