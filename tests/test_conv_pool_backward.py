@@ -126,9 +126,12 @@ def cases(draw):
     number = lambda low, high: draw(st.integers(low, high))  # noqa: E731
     n, c, k = number(8, 12), number(1, 20), number(1, 24)
     r, s, p, stride, window = number(1, 7), number(1, 7), number(0, 3), number(1, 3), number(2, 4)
-    shape = (n, c, number(12, 20), number(12, 20))
+    dilation = number(1, 2)
+    reach = (dilation * (r - 1) + 1, s)  # of a kernel; the map is to hold a window
+    least = [max(1, cells + stride * (window - 1) - 2 * p) for cells in reach]
+    shape = (n, c, *(number(size, size + 12) for size in least))
     pooling = (window, number(2, 5), number(0, window // 2), 1, draw(st.booleans()))
-    return (shape, (k, c, r, s), stride, p, (number(1, 2), 1), 1, *pooling)
+    return (shape, (k, c, r, s), stride, p, (dilation, 1), 1, *pooling)
 
 
 @given(case=cases(), layout=st.sampled_from(LAYOUTS), algorithm=st.sampled_from(["auto", "direct"]))

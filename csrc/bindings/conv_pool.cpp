@@ -11,12 +11,23 @@ constexpr int kSpatial = 2;
 
 using Pooled = py::typing::Tuple<py::array, py::typing::Optional<py::array>>;
 
+// A pooling's arguments as max_pool2d has them: kernel_size, stride, padding, dilation, ceil_mode.
+PoolProblem parse_pooling(const char* op, const ConvProblem& p, const py::tuple& pooling) {
+  if (p.spatial != kSpatial || pooling.size() != 5)
+    throw py::value_error(std::string(op) +
+                          ": expected a convolution in two dimensions, and as pooling "
+                          "(kernel_size, stride, padding, dilation, ceil_mode)");
+  if (!py::isinstance<py::bool_>(pooling[4]))
+    throw py::type_error(std::string(op) + ": ceil_mode must be a bool");
+  return parse_windows(op, p.output_shape(), kSpatial, pooling[0], pooling[1], pooling[2], pooling[3],
+                       pooling[4].cast<bool>());
+}
+
 Pooled conv2d_max_pool2d(const py::object& x, const py::object& weight, const py::object& bias,
                          const py::object& stride, const py::object& padding, const py::object& dilation,
-                         const py::object& groups, const py::object& kernel_size, const py::object& pool_stride,
-                         const py::object& pool_padding, const py::object& pool_dilation, bool ceil_mode,
-                         const py::object& activation, const py::object& algorithm,
-                         const py::object& memory_format, bool return_indices, const py::object& precision) {
+                         const py::object& groups, const py::tuple& pooling, const py::object& activation,
+                         const py::object& algorithm, const py::object& memory_format, bool return_indices,
+                         const py::object& precision) {
   const char* op = "conv2d";
   const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
   const ConvProblem p =
@@ -26,8 +37,7 @@ Pooled conv2d_max_pool2d(const py::object& x, const py::object& weight, const py
   const auto format = parse_format({op, "memory_format"}, memory_format);
   const std::optional<Array> b = read_optional_floats({op, "bias"}, bias, a);
   if (b) check_shape(op, "bias", b->view.shape, {p.out_channels});
-  const PoolProblem pool = parse_windows("max_pool2d", p.output_shape(), kSpatial, kernel_size, pool_stride,
-                                         pool_padding, pool_dilation, ceil_mode);
+  const PoolProblem pool = parse_pooling("max_pool2d", p, pooling);
   const Array y = make_array(a, pool.output_shape(), format.value_or(a.view.format));
   std::optional<Array> indices;
   if (return_indices) indices = make_array(a, DType::int64, pool.output_shape(), y.view.format);
@@ -42,18 +52,6 @@ Pooled conv2d_max_pool2d(const py::object& x, const py::object& weight, const py
 
 using AllGradients = py::typing::Tuple<py::typing::Optional<py::array>, py::typing::Optional<py::array>,
                                        py::typing::Optional<py::array>>;
-
-// A pooling's arguments as max_pool2d has them: kernel_size, stride, padding, dilation, ceil_mode.
-PoolProblem parse_pooling(const char* op, const ConvProblem& p, const py::tuple& pooling) {
-  if (p.spatial != kSpatial || pooling.size() != 5)
-    throw py::value_error(std::string(op) +
-                          ": expected a convolution in two dimensions, and as pooling "
-                          "(kernel_size, stride, padding, dilation, ceil_mode)");
-  if (!py::isinstance<py::bool_>(pooling[4]))
-    throw py::type_error(std::string(op) + ": ceil_mode must be a bool");
-  return parse_windows(op, p.output_shape(), kSpatial, pooling[0], pooling[1], pooling[2], pooling[3],
-                       pooling[4].cast<bool>());
-}
 
 constexpr const char* kBackward = "conv2d_max_pool2d_backward";
 
@@ -126,8 +124,7 @@ py::str conv_max_pool_backward_implementation(const ConvProblem& p, const py::ob
 
 void bind_conv_pool(py::module_& m) {
   m.def("conv2d_max_pool2d", conv2d_max_pool2d, py::arg("x"), py::arg("weight"), py::arg("bias"),
-        py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("kernel_size"),
-        py::arg("pool_stride"), py::arg("pool_padding"), py::arg("pool_dilation"), py::arg("ceil_mode"),
+        py::arg("stride"), py::arg("padding"), py::arg("dilation"), py::arg("groups"), py::arg("pooling"),
         py::arg("activation"), py::arg("algorithm"), py::arg("memory_format"), py::arg("return_indices"),
         py::arg("precision") = "highest");
   m.def("conv2d_max_pool2d_backward", conv2d_max_pool2d_backward, py::arg("grad"), py::arg("indices"),

@@ -170,7 +170,6 @@ void product(int64_t rows, int64_t columns, int64_t depth, const LeftOperand<T>&
                      a.step * int64_t(sizeof(T)) >= kPage;
   std::optional<PackedRows<T>> side_by_side;
   if (packs) side_by_side.emplace(cut, rows, a);
-  const std::vector<const T*> pointers = row_pointers(a.data, packs ? 0 : rows, a.row);
   const bool relu = epilogue.activation == Activation::relu;
   const ActivationKernel<T> finish = relu ? nullptr : activation_kernel<T>(epilogue.activation);
   const auto column = [&](int64_t panel) {
@@ -193,14 +192,14 @@ void product(int64_t rows, int64_t columns, int64_t depth, const LeftOperand<T>&
                packed + (p - p0) * size + (k - k0) * round_up(width, gemm.lanes));
         }
       for (int64_t m = m0; m < m1; m += kRowBlock) {
-        const Run<T> run = {pointers.data() + (packs ? 0 : m), packs ? 0 : k0 * a.step, 0, k1 - k0};
+        const Run<T> run = {nullptr, 0, 0, k1 - k0};
         PanelArgs<T> args{};
         args.rows = std::min(m1 - m, kRowBlock);
         args.runs = &run;
         args.run_count = 1;
         args.step = packs ? 1 : a.step;
-        args.even = packs ? side_by_side->at(i, m) : nullptr;
-        args.a_stride = packs ? side_by_side->stride(i) : 0;
+        args.even = packs ? side_by_side->at(i, m) : a.data + m * a.row + k0 * a.step;
+        args.a_stride = packs ? side_by_side->stride(i) : a.row;
         args.c_stride = columns;
         args.accumulate = i > 0;
         args.relu = relu && i == cut.depths - 1;

@@ -19,12 +19,12 @@ namespace {
 
 // The padded copy of an image.
 struct PaddedImage {
-  int64_t channels, pitch;          // of a pixel: elements that count, all
-  int64_t top, left;                // where the image begins
-  int64_t height, width;            // of the part that is read, with its padding
-  int64_t rows, columns;            // of the image that lie in it
-  int64_t line;                     // elements
-  int64_t taps, stretch, vectors;   // a tap row: elements that count, whole vectors
+  int64_t channels, pitch;    // of a pixel: elements that count, all
+  int64_t top, left;          // where the image begins
+  int64_t height, width;      // of the part that is read, with its padding
+  int64_t rows, columns;      // of the image that lie in it
+  int64_t line;               // elements
+  int64_t stretch, vectors;   // a tap row: elements that count, whole vectors
 
   PaddedImage(const Correlation& c, int64_t lanes)
       : channels(c.in_channels),
@@ -36,7 +36,6 @@ struct PaddedImage {
         rows(std::clamp<int64_t>(height - top, 0, c.h.in)),
         columns(std::clamp<int64_t>(width - left, 0, c.w.in)),
         line(width * pitch),
-        taps(c.h.taps),
         stretch((c.w.taps - 1) * pitch + c.in_channels),
         vectors(div_up(stretch, lanes)) {}
 
@@ -45,7 +44,7 @@ struct PaddedImage {
     const int64_t whole = round_up(c.in_channels, lanes);
     return 10 * c.w.taps * whole <= 13 * round_up(c.w.taps * c.in_channels, lanes) ? whole : c.in_channels;
   }
-  int64_t elements(int64_t lanes) const { return height * line + vectors * lanes; }
+  int64_t elements(int64_t lanes) const { return height * line + row_of_sums(lanes); }
   int64_t row_of_sums(int64_t lanes) const { return vectors * lanes; }
 
   bool planes(MemoryFormat format) const { return format == MemoryFormat::contiguous && channels > 1; }
@@ -92,25 +91,14 @@ std::vector<int32_t> places_of(const Correlation& c, const PaddedImage& image) {
   return places;
 }
 
-// The weight (out_channels, in_channels, tap rows, taps) as tap rows that lie as those of the image do.
-template <class T>
-std::vector<T> rows_of_weight(const Correlation& c, const PaddedImage& image, int64_t row, const T* weight) {
-  std::vector<T> rows(size_t(c.out_channels * image.taps * row));
+// Calls with(number of a weight, its place in tap rows that lie as those of the image do).
+template <class With>
+void each_weight(const Correlation& c, const PaddedImage& image, int64_t row, With with) {
+  int64_t number = 0;
   for (int64_t k = 0; k < c.out_channels; ++k)
     for (int64_t i = 0; i < c.in_channels; ++i)
       for (int64_t r = 0; r < c.h.taps; ++r)
-        for (int64_t s = 0; s < c.w.taps; ++s)
-          rows[size_t((k * image.taps + r) * row + s * image.pitch + i)] = *weight++;
-  return rows;
-}
-
-template <class T>
-void weight_of_rows(const Correlation& c, const PaddedImage& image, int64_t row, const T* rows, T* weight) {
-  for (int64_t k = 0; k < c.out_channels; ++k)
-    for (int64_t i = 0; i < c.in_channels; ++i)
-      for (int64_t r = 0; r < c.h.taps; ++r)
-        for (int64_t s = 0; s < c.w.taps; ++s)
-          *weight++ = rows[(k * image.taps + r) * row + s * image.pitch + i];
+        for (int64_t s = 0; s < c.w.taps; ++s) with(number++, (k * c.h.taps + r) * row + s * image.pitch + i);
 }
 
 // One call on its way; chunks of images sum up the weight's gradient on their own.
@@ -128,8 +116,10 @@ struct Job {
     const int64_t lanes = kernels<T>().gemm.lanes, elements = image.elements(lanes);
     const memory::Buffer x(size_t(data.dw ? elements : 0) * sizeof(T));
     const memory::Buffer dx(size_t(data.dx.data ? 2 * elements : 0) * sizeof(T));
-    if (data.dw) std::memset(x.as<T>(), 0, size_t(elements) * sizeof(T));   // the padding stays so
-    if (data.dw) std::memset(sums, 0, size_t(partial) * sizeof(T));
+    if (data.dw) {
+      std::memset(x.as<T>(), 0, size_t(elements) * sizeof(T));   // the padding stays so
+      std::memset(sums, 0, size_t(partial) * sizeof(T));
+    }
     bool inside = true;
     for (int64_t n = begin; n < end && inside; ++n) {
       if (data.dw) image.read(c, data.x, n, x.as<T>());
@@ -149,7 +139,7 @@ struct Job {
     std::optional<memory::Buffer> turned_grad, turned_indices;
     const T* grad = planes_of(data.grad, n, turned_grad);
     const int64_t* indices = planes_of(data.indices, n, turned_indices);
-    SparseCells<T> cells = {offsets.as<const int32_t>(), values.as<const T>(), 0, image.taps, image.vectors,
+    SparseCells<T> cells = {offsets.as<const int32_t>(), values.as<const T>(), 0, c.h.taps, image.vectors,
                             c.h.step * image.line};
     const int64_t together = channels_together();
     for (int64_t k = 0; k < c.out_channels; ++k, grad += data.cells, indices += data.cells) {
@@ -217,10 +207,12 @@ template <class T>
 bool sparse_gradients(const Correlation& c, const SparseGradientData<T>& data) {
   const int64_t lanes = kernels<T>().gemm.lanes;
   const PaddedImage image(c, lanes);
-  const int64_t row = image.row_of_sums(lanes), filter = image.taps * row;
+  const int64_t row = image.row_of_sums(lanes), filter = c.h.taps * row;
   const int64_t partial = data.dw ? c.out_channels * (filter + 1) : 0, chunks = std::min(kChunks, c.batch);
   const std::vector<int32_t> places = places_of(c, image);
-  const std::vector<T> weight = data.dx.data ? rows_of_weight(c, image, row, data.weight) : std::vector<T>();
+  std::vector<T> weight(size_t(data.dx.data ? c.out_channels * filter : 0));
+  if (data.dx.data)
+    each_weight(c, image, row, [&](int64_t i, int64_t at) { weight[size_t(at)] = data.weight[i]; });
   const memory::Buffer partials(size_t(chunks * partial) * sizeof(T));
   const Job<T> job = {c, data, image, places.data(), weight.data(), filter, partial};
   std::atomic<bool> inside{true};
@@ -232,8 +224,9 @@ bool sparse_gradients(const Correlation& c, const SparseGradientData<T>& data) {
   if (!inside) return false;
   if (!data.dw) return true;
   kernels<T>().pack.add_rows(partials.as<T>() + partial, partial, chunks - 1, partial, partials.as<T>());
-  weight_of_rows(c, image, row, partials.as<const T>(), data.dw);
-  if (data.db) std::copy_n(partials.as<const T>() + c.out_channels * filter, c.out_channels, data.db);
+  const T* sums = partials.as<const T>();
+  each_weight(c, image, row, [&](int64_t i, int64_t at) { data.dw[i] = sums[at]; });
+  if (data.db) std::copy_n(sums + c.out_channels * filter, c.out_channels, data.db);
   return true;
 }
 template bool sparse_gradients(const Correlation&, const SparseGradientData<float>&);

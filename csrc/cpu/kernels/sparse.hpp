@@ -1,5 +1,5 @@
 // Gradients of a convolution from a sparse gradient at its result: behind a max pooling only one cell of each
-// window is not zero, and behind a ReLU half of those are.
+// window is not zero, and behind a ReLU many of those are zero too.
 #pragma once
 
 #include <stddef.h>

@@ -141,8 +141,8 @@ def conv2d_relu_max_pool2d(
     pooling: tuple[Any, Any, Any, Any, bool],
     memory_format: MemoryFormat | None = None,
 ) -> Tensor:
-    """``max_pool2d(relu(conv2d(...)))``, the bits of the three where the
-    weight is finite; gradients but for rounding.
+    """``max_pool2d(relu(conv2d(...)))``: to the last bit where the weight is finite, its gradients
+    but for rounding.
 
     convolution: stride, padding, dilation, groups. pooling: kernel_size, stride, padding,
     dilation, ceil_mode. Kept is a copy of the pooled map alone: where its value is 0, ReLU stops

@@ -177,11 +177,9 @@ def conv2d_max_pool2d(
     window: Any = _parts(operation, "convolution", convolution, _CONVOLUTION)
     stride, padding, dilation, groups = window
     parameters: Any = _parts(operation, "pooling", pooling, _POOLING)
-    kernel_size, pool_stride, pool_padding, pool_dilation, ceil_mode = parameters
     y, indices = _core.conv2d_max_pool2d(
-        x, weight, bias, stride, padding, dilation, groups,
-        kernel_size, pool_stride, pool_padding, pool_dilation, ceil_mode,
-        activation, chosen_algorithm(algorithm), memory_format, return_indices, float32_precision()
+        x, weight, bias, stride, padding, dilation, groups, parameters, activation,
+        chosen_algorithm(algorithm), memory_format, return_indices, float32_precision(),
     )  # fmt: skip
     return y if indices is None else (y, indices)
 
