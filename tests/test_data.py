@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -263,6 +264,16 @@ def test_dataset_takes_rows() -> None:
         np.testing.assert_array_equal(second, [4, 1])
     assert dataset[2][1] == 2 and len(dataset) == 6
     np.testing.assert_array_equal(dataset[1:3][0], [[3, 4], [5, 6]])
+
+
+def test_rows_of_a_view_are_taken_without_a_copy_of_it_all() -> None:
+    view = np.arange(4 << 20, dtype=np.uint8).reshape(1024, 4096)[:, 1:]
+    tracemalloc.start()
+    (taken,) = ArrayDataset(view)[np.array([3, 1])]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(taken, view[[3, 1]])
+    assert peak < view.nbytes // 8
 
 
 def test_dataset_refuses_unequal_lengths() -> None:

@@ -39,6 +39,7 @@ def test_cifar10_from_a_folder(tmp_path: Path, inner: str) -> None:
     np.testing.assert_array_equal(test.arrays[0], pixels[20:])
     np.testing.assert_array_equal(np.concatenate([train.arrays[1], test.arrays[1]]), labels)
     assert train.classes[3] == "cat" and train.arrays[1].dtype == np.int64
+    assert train.arrays[0].flags.c_contiguous  # views of records take rows slowly
     images, _ = train[:2]
     mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)
     expected = (pixels[:2] / 255 - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,8 @@ CLASSES = (
 
 _FOLDER = "cifar-10-batches-bin"
 _FILES = (*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin")
-_RECORD = 1 + 3 * 32 * 32  # the label, then planes of red, green and blue
+_IMAGE = (3, 32, 32)  # planes of red, green and blue
+_RECORD = 1 + math.prod(_IMAGE)  # the label comes first
 # The archive and the MD5 that https://www.cs.toronto.edu/~kriz/cifar.html names.
 _MIRRORS = ("https://www.cs.toronto.edu/~kriz/",)
 _ARCHIVE = "cifar-10-binary.tar.gz"
@@ -53,24 +55,25 @@ def _find(folder: Path) -> list[Path]:
 
 
 def _read(files: Sequence[Path]) -> ArrayDataset:
-    records = np.concatenate([_records(file) for file in files])
-    return ArrayDataset(
-        records[:, 1:].reshape(-1, 3, 32, 32),
-        records[:, 0].astype(np.int64),
-        transform=Normalize(MEAN, STD),
-        classes=CLASSES,
-    )
+    counts = [_records(file) for file in files]
+    images, labels = np.empty((sum(counts), *_IMAGE), np.uint8), np.empty(sum(counts), np.int64)
+    start = 0
+    for file, count in zip(files, counts, strict=True):  # one at a time: the memory of one
+        records = np.fromfile(file, np.uint8).reshape(count, _RECORD)
+        if records[:, 0].max() > 9:
+            raise FileFormatError(f"{file}: expected labels 0 to 9, found {records[:, 0].max()}")
+        images[start : start + count] = records[:, 1:].reshape(count, *_IMAGE)
+        labels[start : start + count] = records[:, 0]
+        start += count
+    return ArrayDataset(images, labels, transform=Normalize(MEAN, STD), classes=CLASSES)
 
 
-def _records(file: Path) -> np.ndarray:
-    """Bytes (n, 3073)."""
-    data = np.fromfile(file, np.uint8)
-    if data.size == 0 or data.size % _RECORD:
+def _records(file: Path) -> int:
+    """How many pictures a file holds."""
+    size = file.stat().st_size
+    if size == 0 or size % _RECORD:
         raise FileFormatError(
             f"{file}: expected records of {_RECORD} bytes (a label, 3x32x32 pixels), "
-            f"found {data.size} bytes"
+            f"found {size} bytes"
         )
-    records = data.reshape(-1, _RECORD)
-    if records[:, 0].max() > 9:
-        raise FileFormatError(f"{file}: expected labels 0 to 9, found {records[:, 0].max()}")
-    return records
+    return size // _RECORD
