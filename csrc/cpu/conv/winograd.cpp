@@ -181,7 +181,8 @@ void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const T
   const int64_t widest = few ? full / 2 : full, panels = div_up(c.out_channels, widest);
   const int64_t bundle = div_up(gemm.bundle, 2), units = div_up(panels, bundle);
   const int64_t entries = grid.products(), pitch = round_up(c.in_channels, gemm.lanes) + gemm.lanes;
-  const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, kBlockTiles);
+  const int64_t bundles = std::clamp<int64_t>(kChunks / (c.groups * units), 1, div_up(grid.all, kBlockTiles));
+  const std::vector<TileBlock> blocks = tile_blocks(grid, c.batch, kBlockTiles, bundles);
   const std::vector<T> zeros(size_t(c.in_channels));
   const int64_t part = entries * Products<T>::stride_of(grid.all, pitch);
   const memory::Buffer tiles(size_t(c.groups * part) * sizeof(T));
@@ -205,7 +206,6 @@ void run_by_panels(const Correlation& c, const CorrelationData<T>& data, const T
                               transforms.input, to);
                  });
 
-  const int64_t bundles = std::clamp<int64_t>(kChunks / (c.groups * units), 1, int64_t(blocks.size()));
   const double flops =
       product_flops(c, grid, div_up(grid.all, bundles), std::min(widest * bundle, c.out_channels));
   parallel_items(c.groups * units * bundles, flops, [&](int64_t task) {

@@ -68,9 +68,10 @@ TileGrid tile_grid(const Correlation& c, int64_t m) {
   return {m, c.h.taps, rows, columns, c.batch * rows * columns};
 }
 
-std::vector<TileBlock> tile_blocks(const TileGrid& grid, int64_t batch, int64_t tiles) {
+std::vector<TileBlock> tile_blocks(const TileGrid& grid, int64_t batch, int64_t tiles, int64_t parts) {
   const int64_t across = div_up(grid.columns, tiles), wide = div_up(grid.columns, across);
-  const int64_t all_rows = batch * grid.rows, down = div_up(all_rows, std::max<int64_t>(1, tiles / wide));
+  const int64_t all_rows = batch * grid.rows, fewest = div_up(all_rows, std::max<int64_t>(1, tiles / wide));
+  const int64_t down = std::min(all_rows, round_up(fewest, parts));
   std::vector<TileBlock> blocks;
   int64_t first = 0;
   for (int64_t i = 0; i < down; ++i)

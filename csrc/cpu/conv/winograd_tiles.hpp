@@ -28,8 +28,8 @@ struct TileGrid {
 };
 TileGrid tile_grid(const Correlation&, int64_t m);
 
-// Blocks of at most about `tiles` tiles, nearly equal.
-std::vector<TileBlock> tile_blocks(const TileGrid&, int64_t batch, int64_t tiles);
+// Blocks of at most about `tiles` tiles, nearly equal; so many that `parts` tasks of as many blocks take all.
+std::vector<TileBlock> tile_blocks(const TileGrid&, int64_t batch, int64_t tiles, int64_t parts = 1);
 
 // What there are transforms for, whether it pays or not: kernels of 3x3 and 5x5, not strided, not dilated.
 bool winograd_possible(const Correlation&);
