@@ -24,6 +24,7 @@ CASES = [
     ((10, 17, 13, 13), (9, 17, 3, 5), (2, 1), (1, 2), (2, 1), 1, 2, 2, 0, 1, False),
     ((8, 40, 9, 9), (24, 40, 3, 3), 1, 1, 1, 1, 3, 3, 0, 1, False),
     ((8, 8, 9, 9), (40, 8, 7, 7), 1, 9, 1, 1, 4, 4, 1, 1, False),
+    ((8, 27, 9, 9), (4, 27, 3, 5), 1, (1, 2), 1, 1, *HALVES),
     ((3, 4, 8, 8), (4, 4, 3, 3), 1, 1, 1, 1, *HALVES),
     ((8, 4, 8, 8), (4, 2, 3, 3), 1, 1, 1, 2, *HALVES),
     ((0, 3, 8, 8), (4, 3, 3, 3), 1, 1, 1, 1, *HALVES),
@@ -65,17 +66,19 @@ def test_the_choice_for_layers_that_matter():
         ((64, 16, 16, 16), (20, 16, 5, 5), 1, 2, 1, 1, *HALVES),
         ((64, 20, 8, 8), (20, 20, 5, 5), 1, 2, 1, 1, *HALVES),
     ]
+    middle = ((32, 32, 16, 16), (32, 32, 3, 3), 1, 1, 1, 1, *HALVES)
     vgg = ((32, 64, 32, 32), (64, 64, 3, 3), 1, 1, 1, 1, *HALVES)
     assert [implementations(case)[1] for case in lenet + cifar] == ["sparse"] * 5
     assert implementations(lenet[1])[0] == "sparse"
-    assert implementations(cifar[1])[0] == "spread"  # Winograd's way is faster
-    assert implementations(cifar[1], "direct")[0] == "sparse"
+    assert implementations(cifar[1]) == implementations(cifar[2]) == ["sparse", "sparse"]
+    assert implementations(middle) == ["spread", "sparse"]  # Winograd's dx is the faster one
+    assert implementations(middle, "direct") == ["sparse", "sparse"]
     assert implementations(lenet[1], "winograd") == implementations(vgg) == ["spread", "spread"]
     # Most pixels would be copied in vain.
     wasted = ((8, 64, 56, 56), (64, 64, 1, 1), 2, 0, 1, 1, *HALVES)
     assert implementations(wasted) == ["spread", "spread"]
     chosen = [implementations(case, "direct") for case in CASES]
-    assert [weight for _, weight in chosen] == ["sparse"] * 8 + ["spread"] * 3
+    assert [weight for _, weight in chosen] == ["sparse"] * 9 + ["spread"] * 3
     assert [image for image, _ in chosen].count("sparse") >= 4
 
 

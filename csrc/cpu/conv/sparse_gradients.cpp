@@ -185,22 +185,27 @@ struct Job {
 
 }   // namespace
 
-// In multiply-adds; the factors are measured. A store for each product binds the input's gradient.
+// In multiply-adds of the direct way; the factors are measured. A store for each product binds the input's
+// gradient.
 bool sparse_gradient_pays(const Correlation& c, int64_t cells, Pass pass, Algorithm algorithm) {
   constexpr int64_t kFewestImages = 8, kNarrow = 8;   // lanes, whatever the machine has
-  constexpr int64_t kMostElements = 1 << 21, kMostSums = 1 << 16;
-  constexpr double kGather = 1.5, kScatter = 2.5, kFind = 20, kRead = 12, kWrite = 16;
+  constexpr int64_t kMostElements = 1 << 21, kMostSums = 1 << 15;
+  constexpr double kNotZero = 0.75;   // of the cells: 0.35 to 0.55 in trained networks, up to 0.95 before
+  constexpr double kGather = 1.5 * kNotZero, kScatter = 2.5 * kNotZero, kFind = 20, kRead = 12, kWrite = 16;
   const bool weight = pass == Pass::backward_weight;
   if (c.groups > 1 || c.w.step > 1 || c.batch < kFewestImages || algorithm == Algorithm::winograd) return false;
   if (c.h.stride > c.h.taps || c.w.stride > c.w.taps || (!weight && c.taps() == 1)) return false;
   const PaddedImage image(c, kNarrow);
   const int64_t elements = image.elements(kNarrow), filter = c.h.taps * image.row_of_sums(kNarrow);
   if (elements > kMostElements || (weight && c.out_channels * filter > kMostSums)) return false;
-  const bool winograd = weight ? winograd_weight_pays(c) : winograd_pays(c, MemoryFormat::contiguous);
-  if (winograd && algorithm == Algorithm::automatic) return false;
+  double whole = double(c.batch * c.out_channels * c.pixels() * c.depth());
+  if (algorithm == Algorithm::automatic) {
+    if (weight && winograd_weight_pays(c)) whole = winograd_weight_cost(c);
+    if (!weight && winograd_pays(c, MemoryFormat::contiguous)) whole = winograd_cost(c);
+  }
   const double channel = double(cells) * (double(filter) * (weight ? kGather : kScatter) + kFind);
-  return double(c.out_channels) * channel + double(elements) * (weight ? kRead : kWrite) <
-         double(c.out_channels * c.pixels() * c.depth());
+  const double image_cost = double(c.out_channels) * channel + double(elements) * (weight ? kRead : kWrite);
+  return double(c.batch) * image_cost < whole;
 }
 
 template <class T>

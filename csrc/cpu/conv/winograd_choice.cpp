@@ -62,19 +62,25 @@ bool winograd_by_lanes(const Correlation& c) {
          lanes_cost(c) < few_channels_cost(c);
 }
 
+double winograd_cost(const Correlation& c) {
+  return winograd_by_lanes(c) ? lanes_cost(c) : channels_cost(c, 4);
+}
+
+double winograd_weight_cost(const Correlation& c) { return 1.25 * channels_cost(c, 24); }
+
 // The margins are measured: in planes the direct way fills its vectors with pixels; channels last both round
 // the output channels up, but few of them are computed in planes.
 bool winograd_pays(const Correlation& c, MemoryFormat out) {
   if (!winograd_possible(c)) return false;
-  if (winograd_by_lanes(c)) return 1.2 * lanes_cost(c) < direct_products(c) * double(c.out_channels);
+  if (winograd_by_lanes(c)) return 1.2 * winograd_cost(c) < direct_products(c) * double(c.out_channels);
   const bool rounds = out == MemoryFormat::channels_last && c.out_channels > kImageLanes / 2;
   const double outputs =
       rounds ? 0.85 * double(round_up(c.out_channels, kImageLanes)) : 0.7 * double(c.out_channels);
-  return channels_cost(c, 4) < direct_products(c) * outputs;
+  return winograd_cost(c) < direct_products(c) * outputs;
 }
 
 bool winograd_weight_pays(const Correlation& c) {
-  return winograd_possible(c) && channels_cost(c, 24) < 0.8 * direct_products(c) * double(c.out_channels);
+  return winograd_possible(c) && winograd_weight_cost(c) < direct_products(c) * double(c.out_channels);
 }
 
 }   // namespace fastconv::cpu

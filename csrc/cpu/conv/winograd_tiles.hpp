@@ -40,6 +40,9 @@ bool winograd_by_lanes(const Correlation&);
 // Whether the products that are saved outweigh the transforms: by the problem alone, never by what is cached.
 bool winograd_pays(const Correlation&, MemoryFormat out);
 bool winograd_weight_pays(const Correlation&);
+// The time, in multiply-adds of the direct way, of what is possible.
+double winograd_cost(const Correlation&);
+double winograd_weight_cost(const Correlation&);
 // The m that takes fewer products: for 3x3 kernels 4, but 2 on some maps of 6x6 and less; for 5x5 kernels 2.
 int64_t winograd_tile(const Correlation&);
 

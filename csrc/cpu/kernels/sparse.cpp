@@ -33,95 +33,119 @@ int64_t find(const T* grad, const int64_t* indices, int64_t count, const int32_t
   return inside ? found : -1;
 }
 
-template <class T, int R, int V>
-void gather_tile(const SparseCells<T>& cells, const T* image, T* sums) {
-  constexpr int lanes = kLanes<T>;
-  const ptrdiff_t row = cells.vectors * lanes;
-  for (int64_t begin = 0; begin < cells.count; begin += kTogether) {
-    const int64_t end = begin + kTogether < cells.count ? begin + kTogether : cells.count;
-    Vec<T> sum[R][V];
+template <class T>
+struct Gather {
+  template <int R, int V>
+  static void tile(const SparseCells<T>& cells, const T* image, T* sums) {
+    constexpr int lanes = kLanes<T>;
+    const ptrdiff_t row = cells.vectors * lanes;
+    for (int64_t begin = 0; begin < cells.count; begin += kTogether) {
+      const int64_t end = begin + kTogether < cells.count ? begin + kTogether : cells.count;
+      Vec<T> sum[R][V];
+      for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) sum[r][v] = zero<T>();
+      for (int64_t i = begin; i < end; ++i) {
+        const T* x = image + cells.offsets[i];
+        const Vec<T> value = broadcast(cells.values[i]);
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r, x += cells.line)
+#pragma GCC unroll 16
+          for (int v = 0; v < V; ++v) sum[r][v] += value * load(x + v * lanes);
+      }
+      for (int r = 0; r < R; ++r)
+        for (int v = 0; v < V; ++v) {
+          T* to = sums + r * row + v * lanes;
+          store<T>(to, load(to) + sum[r][v]);
+        }
+    }
+  }
+};
+
+// With the weight in registers, a cell takes a load and a store for each vector of the image.
+template <class T>
+struct Scatter {
+  template <int R, int V>
+  static void tile(const SparseCells<T>& cells, T* image, const T* weight) {
+    constexpr int lanes = kLanes<T>;
+    const ptrdiff_t row = cells.vectors * lanes;
+    Vec<T> w[R][V];
     for (int r = 0; r < R; ++r)
-      for (int v = 0; v < V; ++v) sum[r][v] = zero<T>();
-    for (int64_t i = begin; i < end; ++i) {
-      const T* x = image + cells.offsets[i];
+      for (int v = 0; v < V; ++v) w[r][v] = load(weight + r * row + v * lanes);
+    for (int64_t i = 0; i < cells.count; ++i) {
+      T* to = image + cells.offsets[i];
       const Vec<T> value = broadcast(cells.values[i]);
 #pragma GCC unroll 8
-      for (int r = 0; r < R; ++r, x += cells.line)
+      for (int r = 0; r < R; ++r, to += cells.line)
 #pragma GCC unroll 16
-        for (int v = 0; v < V; ++v) sum[r][v] += value * load(x + v * lanes);
+        for (int v = 0; v < V; ++v) store<T>(to + v * lanes, load(to + v * lanes) + value * w[r][v]);
     }
-    for (int r = 0; r < R; ++r)
-      for (int v = 0; v < V; ++v) {
-        T* to = sums + r * row + v * lanes;
-        store<T>(to, load(to) + sum[r][v]);
-      }
   }
-}
+};
 
 // `lines` lines in tiles of nearly as many.
-template <class T, int V, int R = most_lines(V)>
-void gather_tile_of(int lines, const SparseCells<T>& cells, const T* image, T* sums) {
+template <class Op, int V, int R = most_lines(V), class T, class Image, class Rows>
+void tile_of(int lines, const SparseCells<T>& cells, Image* image, Rows* rows) {
   if constexpr (R > 1) {
-    if (lines < R) return gather_tile_of<T, V, R - 1>(lines, cells, image, sums);
+    if (lines < R) return tile_of<Op, V, R - 1>(lines, cells, image, rows);
   }
-  gather_tile<T, R, V>(cells, image, sums);
+  Op::template tile<R, V>(cells, image, rows);
 }
-template <class T, int V>
-void gather_lines(const SparseCells<T>& cells, const T* image, T* sums) {
+template <class Op, int V = kMostVectors, class T, class Image, class Rows>
+void tiles_of(int vectors, const SparseCells<T>& cells, Image* image, Rows* rows) {
+  if constexpr (V > 1) {
+    if (vectors < V) return tiles_of<Op, V - 1>(vectors, cells, image, rows);
+  }
   const int64_t tiles = (cells.lines + most_lines(V) - 1) / most_lines(V);
   for (int64_t t = 0, r = 0; t < tiles; ++t) {
     const int lines = int((cells.lines - r + tiles - t - 1) / (tiles - t));
-    gather_tile_of<T, V>(lines, cells, image + r * cells.line, sums + r * cells.vectors * kLanes<T>);
+    tile_of<Op, V>(lines, cells, image + r * cells.line, rows + r * cells.vectors * kLanes<T>);
     r += lines;
   }
 }
-template <class T, int V = kMostVectors>
-void gather_vectors(int vectors, const SparseCells<T>& cells, const T* image, T* sums) {
-  if constexpr (V > 1) {
-    if (vectors < V) return gather_vectors<T, V - 1>(vectors, cells, image, sums);
-  }
-  gather_lines<T, V>(cells, image, sums);
-}
-
-template <class T>
-void gather(const SparseCells<T>& cells, const T* image, T* sums) {
+template <class Op, class T, class Image, class Rows>
+void all_tiles(const SparseCells<T>& cells, Image* image, Rows* rows) {
   const int64_t parts = (cells.vectors + kMostVectors - 1) / kMostVectors;
   for (int64_t t = 0, v = 0; t < parts; ++t) {
     const int vectors = int((cells.vectors - v + parts - t - 1) / (parts - t));
-    gather_vectors<T>(vectors, cells, image + v * kLanes<T>, sums + v * kLanes<T>);
+    tiles_of<Op>(vectors, cells, image + v * kLanes<T>, rows + v * kLanes<T>);
     v += vectors;
   }
 }
 
-// Lines of V vectors; of `vectors` where V is 0.
-template <class T, int V>
-void scatter_lines(const SparseCells<T>& cells, const T* weight, int64_t width, T* image) {
-  constexpr int lanes = kLanes<T>;
-  const int64_t vectors = V ? V : cells.vectors;
-  for (int64_t i = 0; i < cells.count; ++i) {
-    T* to = image + cells.offsets[i];
-    const T value = cells.values[i];
-    if (value - value != T(0)) {   // infinite or NaN, and so times the zeros behind the weight's lines
-      for (int64_t r = 0; r < cells.lines; ++r)
-        for (int64_t j = 0; j < width; ++j)
-          to[r * cells.line + j] += value * weight[r * cells.vectors * lanes + j];
-      continue;
+template <class T>
+void gather(const SparseCells<T>& cells, const T* image, T* sums) {
+  all_tiles<Gather<T>>(cells, image, sums);
+}
+
+// Infinite or NaN, and so times the zeros behind the weight's lines.
+template <class T>
+bool all_finite(const T* values, int64_t count) {
+  T sum = 0;
+  for (int64_t i = 0; i < count; ++i) sum += values[i] - values[i];
+  return sum == T(0);
+}
+
+template <class T>
+void scatter_exactly(const SparseCells<T>& cells, const T* weight, int64_t width, T* image) {
+  for (int64_t i = 0; i < cells.count; ++i)
+    for (int64_t r = 0; r < cells.lines; ++r) {
+      T* to = image + cells.offsets[i] + r * cells.line;
+      for (int64_t j = 0; j < width; ++j) to[j] += cells.values[i] * weight[r * cells.vectors * kLanes<T> + j];
     }
-    const Vec<T> scale = broadcast(value);
-    const T* from = weight;
-    for (int64_t r = 0; r < cells.lines; ++r, to += cells.line, from += vectors * lanes)
-#pragma GCC unroll 4
-      for (int64_t v = 0; v < vectors; ++v)
-        store<T>(to + v * lanes, load(to + v * lanes) + scale * load(from + v * lanes));
-  }
 }
 
 template <class T>
 void scatter(const SparseCells<T>& cells, const T* weight, int64_t width, T* image) {
-  constexpr decltype(&scatter<T>) of_vectors[] = {scatter_lines<T, 0>, scatter_lines<T, 1>,
-                                                  scatter_lines<T, 2>, scatter_lines<T, 3>,
-                                                  scatter_lines<T, 4>, scatter_lines<T, 5>};
-  of_vectors[cells.vectors <= 5 ? cells.vectors : 0](cells, weight, width, image);
+  SparseCells<T> some = cells;   // whose part of the image stays in L1
+  for (int64_t begin = 0; begin < cells.count; begin += kTogether) {
+    some.offsets = cells.offsets + begin;
+    some.values = cells.values + begin;
+    some.count = cells.count - begin < kTogether ? cells.count - begin : kTogether;
+    if (all_finite(some.values, some.count))
+      all_tiles<Scatter<T>>(some, image, weight);
+    else
+      scatter_exactly(some, weight, width, image);
+  }
 }
 
 }   // namespace
