@@ -12,13 +12,14 @@
 namespace fastconv::cpu {
 namespace {
 
-constexpr int64_t kBlockTiles = 48;
-constexpr int64_t kRows = 64;               // input channels a task
-constexpr int64_t kTileRows = 24;           // of them that narrow panels pass over in turn
-constexpr int64_t kStageBytes = 16 << 20;   // of transformed tiles
-constexpr int64_t kTasks = 64;              // of a stage's products, about
-constexpr int64_t kFinishRows = 16;         // input channels that are transformed back together
-constexpr int64_t kSumRows = 4096;          // pixels a partial sum of the bias gradient
+constexpr int64_t kBlockTiles = 32;
+constexpr int64_t kRows = 64;              // input channels a task
+constexpr int64_t kTileRows = 24;          // of them that narrow panels pass over in turn
+constexpr int64_t kStageBytes = 4 << 20;   // of transformed tiles
+constexpr int64_t kStageTiles = 128;       // at least: the depth of a register tile's products
+constexpr int64_t kTasks = 64;             // of a stage's products, about
+constexpr int64_t kFinishRows = 16;        // input channels that are transformed back together
+constexpr int64_t kSumRows = 4096;         // pixels a partial sum of the bias gradient
 
 // How the work is cut, from the problem alone.
 struct Partition {
@@ -38,7 +39,8 @@ Partition partition(const Correlation& c, const TileGrid& grid, int64_t blocks) 
   part.bundles = div_up(part.panels, gemm.bundle);
   part.slices = div_up(c.in_channels, kRows);
   const int64_t tile_bytes = grid.products() * c.groups * (c.in_channels + c.out_channels) * int64_t(sizeof(T));
-  part.stage = std::clamp<int64_t>(kStageBytes / (tile_bytes * kBlockTiles), 3, std::max<int64_t>(3, blocks));
+  const int64_t fewest = div_up(kStageTiles, kBlockTiles);
+  part.stage = std::clamp<int64_t>(kStageBytes / (tile_bytes * kBlockTiles), fewest, std::max(fewest, blocks));
   part.splits = std::clamp<int64_t>(kTasks / (c.groups * part.bundles * part.slices), 1, grid.products());
   return part;
 }
