@@ -20,9 +20,10 @@ constexpr int64_t kFewInputs = 8;
 // Of the depth, for narrow panels: what is copied at a time, six lines of a pixel, and what the panels of a
 // task pass over in turn while it is in L1.
 constexpr int64_t kCopiedRows = 96, kTileRows = 24;
-// Narrow panels of a task: of the gradient in half an L2, of dw in a quarter.
-constexpr int64_t kMostPanels = 8, kOwnBytes = 128 << 10;
-constexpr int64_t kPackedTogether = 16;   // pixels
+// Narrow panels of a task: of the gradient in a quarter of L2, of dw in half.
+constexpr int64_t kMostPanels = 8, kOwnBytes = 256 << 10;
+// Pixels: of a panel of the gradient, which just fits L1, by itself or beside copied rows; packed at a time.
+constexpr int64_t kPixels = 160, kCopiedPixels = 112, kPackedTogether = 16;
 
 bool copies_lines(const Correlation& c) { return c.in_channels <= kFewInputs && LineCopy::fits(c); }
 
@@ -226,7 +227,8 @@ void run(const Correlation& c, const WeightGradientData<T>& given) {
   const bool lines = copies_lines(c);
   const int64_t panel = gemm.lanes * gemm.vectors, own = kOwnBytes / (c.depth() * panel * int64_t(sizeof(T)));
   const int64_t bundle = gemm.bundle > 1 ? std::clamp<int64_t>(own, gemm.bundle, kMostPanels) : 1;
-  const WeightPartition part = partition(c, panel, bundle, lines);
+  const bool copied = !lines && gemm.bundle > 1 && given.x_format == MemoryFormat::channels_last;
+  const WeightPartition part = partition(c, panel, bundle, copied ? kCopiedPixels : kPixels, lines);
   const bool convert = lines && given.x_format == MemoryFormat::channels_last;
   const int64_t channels = c.in_channels * c.groups, in_plane = c.h.in * c.w.in;
   const memory::Buffer planes(convert ? size_t(c.batch * channels * in_plane) * sizeof(T) : 0);

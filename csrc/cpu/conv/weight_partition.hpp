@@ -20,18 +20,19 @@ struct WeightPartition {
   int64_t rows, chunks;     // output rows of all images; parts of them, or of the parts of all
 };
 
-inline WeightPartition partition(const Correlation& c, int64_t panel, int64_t bundle, bool lines) {
+// `pixels`, about, of a panel of the gradient.
+inline WeightPartition partition(const Correlation& c, int64_t panel, int64_t bundle, int64_t pixels,
+                                 bool lines) {
   constexpr int64_t kFewestRows = 192;   // of the depth: fewer do not pay for packing the gradient again
   constexpr int64_t kRows = 2048;        // of the product that share a pass: times 64 channels, half an L2
-  constexpr int64_t kPixels = 160;       // a panel of the gradient: at 64 channels it just fits L1
   WeightPartition part{};
   part.panel = panel;
   part.panels = div_up(c.out_channels, panel);
   part.bundles = div_up(part.panels, bundle);
   part.splits = lines ? 1 : div_up(c.depth(), kRows);
   part.rows = c.batch * c.h.out;
-  part.strip = std::clamp<int64_t>(kPixels / c.w.out, 1, lines ? c.h.out : part.rows);
-  part.columns = div_up(c.w.out, div_up(c.w.out, kPixels));
+  part.strip = std::clamp<int64_t>(pixels / c.w.out, 1, lines ? c.h.out : part.rows);
+  part.columns = div_up(c.w.out, div_up(c.w.out, pixels));
   part.across = div_up(c.w.out, part.columns);
   const double flops = c.flops_per_pixel() * double(part.rows * c.w.out);
   const int64_t wanted = std::clamp<int64_t>(int64_t(flops / kChunkFlops), 1, kChunks);
