@@ -51,10 +51,18 @@ struct Plan {
   std::vector<const CorrelationAlgorithm*> algorithms;   // of each correlation
 };
 
+// Planes that several parts would turn strip by strip: turned as a whole, once.
+bool turned_for_each(const std::vector<Correlation>& parts, MemoryFormat in, MemoryFormat out) {
+  return std::any_of(parts.begin(), parts.end(), [&](const Correlation& part) {
+    return find(correlations, part, in, out) == &turned_strips;
+  });
+}
+
 Plan plan(const std::vector<Correlation>& parts, Algorithm algorithm, MemoryFormat in, MemoryFormat out) {
   const Choice first = choose(parts.front(), algorithm, in, out);
   if (parts.size() == 1) return {first.in, first.out, {first.algorithm}};
   Plan plan{first.in, first.out, {}};
+  if (turned_for_each(parts, in, out)) plan.in = plan.out = MemoryFormat::channels_last;
   for (const Correlation& part : parts)   // one copy of the input serves them all
     if (!find(correlations, part, plan.in, plan.out)) plan.in = plan.out;
   for (const Correlation& part : parts) plan.algorithms.push_back(find(correlations, part, plan.in, plan.out));
