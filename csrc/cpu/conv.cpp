@@ -7,6 +7,7 @@
 
 #include "activation.hpp"
 #include "conv/choice.hpp"
+#include "conv/folded.hpp"
 #include "conv/volume.hpp"
 #include "conv/winograd_tiles.hpp"
 #include "parallel.hpp"
@@ -191,6 +192,8 @@ const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm
   if (itemsize(dtype) < 4) return nullptr;
   if (algorithm == Algorithm::winograd && !winograd_possible(forward_correlation(problem))) return nullptr;
   if (!is_planar(problem)) return volume_implementation(problem, pass, algorithm, dtype, source, result);
+  if (const auto folded = folded_problem(problem, pass, algorithm))
+    return conv_implementation(*folded, pass, Algorithm::winograd, Precision::highest, dtype, source, result);
   if (pass == Pass::forward)
     return choose(forward_correlation(problem), algorithm, source, result).algorithm->name;
   if (pass == Pass::backward_weight) {
@@ -212,6 +215,8 @@ void conv_forward(const ConvProblem& problem, const View& x, const View& weight,
   require_implemented(problem, algorithm);
   if (y.elements() == 0) return;
   if (!is_planar(problem)) return volume_forward(problem, x, weight, bias, activation, algorithm, y);
+  if (const auto folded = folded_problem(problem, Pass::forward, algorithm))
+    return folded_forward(problem, *folded, x, weight, bias, activation, y);
   const auto run = x.dtype == DType::float32 ? correlate<float> : correlate<double>;
   run({forward_correlation(problem)}, true, algorithm, x, weight, bias, activation, y);
 }
@@ -226,6 +231,8 @@ void conv_transpose(const ConvProblem& problem, const View& x, const View& weigh
   require_implemented(problem, algorithm);
   if (y.elements() == 0) return;
   if (!is_planar(problem)) return volume_backward_input(problem, x, weight, bias, activation, algorithm, y);
+  if (const auto folded = folded_problem(problem, Pass::backward_input, algorithm))
+    return folded_backward_input(problem, *folded, x, weight, bias, activation, y);
   const BackwardParts backward = backward_correlations(problem);
   const bool fused = activation == Activation::none || activation == Activation::relu;
   const auto run = x.dtype == DType::float32 ? correlate<float> : correlate<double>;
@@ -242,6 +249,8 @@ void conv_backward_weight(const ConvProblem& problem, const View& grad, const Vi
     return;
   }
   if (!is_planar(problem)) return volume_backward_weight(problem, grad, x, algorithm, dw, db);
+  if (const auto folded = folded_problem(problem, Pass::backward_weight, algorithm))
+    return folded_backward_weight(problem, *folded, grad, x, dw, db);
   const auto run = grad.dtype == DType::float32 ? backward_weight<float> : backward_weight<double>;
   run(forward_correlation(problem), algorithm, grad, x, dw, db);
 }

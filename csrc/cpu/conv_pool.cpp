@@ -5,6 +5,7 @@
 
 #include "conv.hpp"
 #include "conv/choice.hpp"
+#include "conv/folded.hpp"
 #include "conv/sparse_gradients.hpp"
 #include "pool.hpp"
 #include "tiling.hpp"
@@ -167,10 +168,18 @@ void conv_max_pool_backward(const ConvProblem& problem, const PoolProblem& pool,
 }
 
 void conv_max_pool(const ConvProblem& problem, const PoolProblem& pool, const View& x, const View& weight,
-                   const View* bias, Activation activation, Algorithm algorithm, Precision, const View& y,
-                   const View* indices) {
+                   const View* bias, Activation activation, Algorithm algorithm, Precision precision,
+                   const View& y, const View* indices) {
   require_implemented(problem, algorithm);
   if (y.elements() == 0) return;
+  if (folded_problem(problem, Pass::forward, algorithm)) {   // not in pieces
+    View map = y;
+    map.shape = problem.output_shape();
+    const memory::Buffer buffer(size_t(map.elements() * itemsize(map.dtype)));
+    map.data = buffer.as<void>();
+    conv_forward(problem, x, weight, bias, activation, algorithm, precision, map);
+    return max_pool(pool, map, y, indices);
+  }
   (x.dtype == DType::float32 ? run_pieces<float> : run_pieces<double>)(problem, pool, x, weight, bias,
                                                                        activation, algorithm, y, indices);
 }

@@ -47,7 +47,8 @@ def conv2d(
         activation: applied to the result: None, "relu", "sigmoid" or "tanh".
         algorithm: "auto" (or None), which ``with fastconv.algorithm(...)`` may narrow; "direct";
             "winograd" (Winograd 1980; Lavin, Gray 2016; kernels of 3x3 and 5x5, stride and dilation
-            1), which "auto" takes where fewer products pay for the transforms. Its relative L2
+            1), which "auto" takes where fewer products pay for the transforms, also for strided
+            kernels that become such ones with residues as channels. Its relative L2
             error is at most 12 epsilon of the dtype, the direct algorithms' 3, and an infinity or
             NaN spreads over the 2x2 or 4x4 outputs of its tile.
         memory_format: how the result lies, "contiguous" or "channels_last"; None: as ``x`` does.
