@@ -40,18 +40,6 @@ bool rows_follow(const std::vector<Run<T>>& runs, PanelArgs<T>& args) {
   return true;
 }
 
-// Whether the result should go past the caches, where each of its lines is written once, as a whole.
-template <class T>
-bool streams(const Correlation& c, const CorrelationData<T>& data, int64_t blocks) {
-  const auto& gemm = kernels<T>().gemm;
-  const int64_t lines = std::min(c.h.in, c.h.out * c.h.stride);   // a part of an image reads a part of it
-  const int64_t read = lines * c.w.in * c.in_channels, written = c.h.out * c.w.extent * c.out_channels;
-  return c.batch * c.groups * (read + written) * int64_t(sizeof(T)) > kCachedBytes && blocks == 1 &&
-         (data.activation == Activation::none || data.activation == Activation::relu) &&
-         c.out_channels * sizeof(T) % 64 == 0 && gemm.lanes * gemm.vectors * sizeof(T) % 64 == 0 &&
-         reinterpret_cast<uintptr_t>(data.out) % 64 == 0 && data.out_format == MemoryFormat::channels_last;
-}
-
 // Panels [first, last) of group g; `out` is where channel 0 of the group's first panel here goes.
 template <class T>
 void multiply(const Correlation& c, const CorrelationData<T>& data, const WeightPanels<T>& weight,
@@ -62,7 +50,7 @@ void multiply(const Correlation& c, const CorrelationData<T>& data, const Weight
   std::vector<std::vector<Run<T>>> runs(strip.classes.size());
   std::vector<PanelArgs<T>> panels(strip.classes.size());
   const bool narrow = gemm.bundle > 1, copies = narrow && last - first >= gemm.bundle;
-  const bool stream = narrow && streams(c, data, blocks);
+  const bool stream = streams(c, data, blocks);
   const int64_t longest = div_up(depth, blocks) + 16;
   const memory::Buffer rows(copies ? size_t(strip.pixels() * longest) * sizeof(T) : 0);
   for (int64_t b = 0; b < blocks; ++b) {

@@ -64,6 +64,7 @@ void multiply(const Correlation& c, const CorrelationData<T>& data, const Weight
   args.step = 1;
   args.a_stride = c.w.stride * c.in_channels;
   args.c_stride = c_stride;
+  args.stream = streams(c, data, blocks);
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t k0 = part_begin(depth, blocks, b), k1 = part_begin(depth, blocks, b + 1);
     const std::vector<Run<T>> runs = runs_of<T>(c, k0, k1);

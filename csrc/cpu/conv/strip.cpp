@@ -249,6 +249,17 @@ void put_planes(const Correlation& c, const T* computed, int64_t first, int64_t 
   });
 }
 
+template <class T>
+bool streams(const Correlation& c, const CorrelationData<T>& data, int64_t blocks) {
+  const auto& gemm = kernels<T>().gemm;
+  const int64_t lines = std::min(c.h.in, c.h.out * c.h.stride);   // a part of an image reads a part of it
+  const int64_t read = lines * c.w.in * c.in_channels, written = c.h.out * c.w.extent * c.out_channels;
+  return gemm.bundle > 1 && c.batch * c.groups * (read + written) * int64_t(sizeof(T)) > kCachedBytes &&
+         blocks == 1 && (data.activation == Activation::none || data.activation == Activation::relu) &&
+         c.out_channels * sizeof(T) % 64 == 0 && gemm.lanes * gemm.vectors * sizeof(T) % 64 == 0 &&
+         reinterpret_cast<uintptr_t>(data.out) % 64 == 0 && data.out_format == MemoryFormat::channels_last;
+}
+
 #define FASTCONV_STRIP(T)                                                                      \
   template struct TapPointers<T>;                                                              \
   template void classify(const Correlation&, TapPointers<T>&);                                 \
@@ -257,6 +268,7 @@ void put_planes(const Correlation& c, const T* computed, int64_t first, int64_t 
   template Lines<T> lines_in_place(const Correlation&, const T*, int64_t, int64_t);            \
   template Lines<T> turned_lines(const Correlation&, const T*, int64_t, int64_t, T*);          \
   template void point_at_taps(const Correlation&, const Lines<T>&, const T*, TapPointers<T>&); \
+  template bool streams(const Correlation&, const CorrelationData<T>&, int64_t);               \
   template class WeightPanels<T>;                                                              \
   template void put_planes(const Correlation&, const T*, int64_t, int64_t, int64_t, int64_t, T*);
 FASTCONV_STRIP(float)

@@ -153,6 +153,11 @@ struct StripCut {
   StripTask task(int64_t) const;
 };
 
+// Whether the result of products of `blocks` blocks should go past the caches, where each of its lines is
+// written once, as a whole.
+template <class T>
+bool streams(const Correlation&, const CorrelationData<T>&, int64_t blocks);
+
 // Turns the result of a strip, [pixel][channel] at `computed`, into planes, from channel `first` on.
 template <class T>
 void put_planes(const Correlation&, const T* computed, int64_t first, int64_t channels, int64_t row0,
