@@ -4,7 +4,7 @@
 #pragma once
 
 #include "epilogue.cuh"
-#include "geometry.hpp"
+#include "parts.cuh"
 #include "tile.cuh"
 
 namespace fastconv::cuda::tiled {
@@ -22,8 +22,8 @@ struct GradientLoad {
   int end;             // of this block's positions
   int grad_position;   // of the thread's first row of the next stage
   bool grad_inside, x_inside;
-  int dy, dx;   // of the thread's tap
-  int image[b_rows], row[b_rows], column[b_rows], position;
+  int dz, dy, dx;   // of the thread's tap
+  int image[b_rows], plane[b_rows], row[b_rows], column[b_rows], position;
 
   __device__ __forceinline__ GradientLoad(const WeightGradient& c, int group, int split, int m0, int n0)
       : c(c) {
@@ -36,29 +36,30 @@ struct GradientLoad {
            (int64_t(group) * c.grad_group + m0 / kLanes16<T> + a_column) * kChunk;
 
     const int index = n0 * int(sizeof(T)) / cell + b_column, tap = index / c.cells;
-    x_inside = tap < c.h_taps * c.w_taps;
+    x_inside = tap < c.taps;
     x = static_cast<const char*>(c.x) + (int64_t(group) * c.cells + index % c.cells) * cell;
-    dy = tap / c.w_taps * c.h_step + c.h_first;
-    dx = tap % c.w_taps * c.w_step + c.w_first;
+    const int line = tap / c.w.taps;
+    dz = line / c.h.taps * c.d.step + c.d.first;
+    dy = line % c.h.taps * c.h.step + c.h.first;
+    dx = tap % c.w.taps * c.w.step + c.w.first;
     position = first + int(threadIdx.x) / b_columns;
 #pragma unroll
     for (int i = 0; i < b_rows; ++i) {
-      const unsigned m = unsigned(position + i * b_apart);
-      const unsigned line = m / c.w_out_divisor, n = line / c.h_out_divisor;
-      image[i] = int(n);
-      row[i] = int(line - n * unsigned(c.h_out));
-      column[i] = int(m - line * unsigned(c.w_out));
+      const Position at = locate(c.d, c.h, c.w, position + i * b_apart);
+      image[i] = at.image, plane[i] = at.d, row[i] = at.h, column[i] = at.w;
     }
   }
 
+  // One axis on; whether the next outer one has to move too.
+  static __device__ __forceinline__ bool carry(int& at, const GradientAxis& axis, bool one_more) {
+    at += axis.advance + (one_more ? 1 : 0);
+    const bool over = at >= axis.out;
+    if (over) at -= axis.out;
+    return over;
+  }
   __device__ __forceinline__ void advance(int i) {
-    column[i] += c.advance_column;
-    const bool next_row = column[i] >= c.w_out;
-    if (next_row) column[i] -= c.w_out;
-    row[i] += c.advance_row + (next_row ? 1 : 0);
-    const bool next_image = row[i] >= c.h_out;
-    if (next_image) row[i] -= c.h_out;
-    image[i] += c.advance_image + (next_image ? 1 : 0);
+    const bool next_row = carry(column[i], c.w, false), next_plane = carry(row[i], c.h, next_row);
+    image[i] += c.advance_image + (carry(plane[i], c.d, next_plane) ? 1 : 0);
   }
 
   __device__ __forceinline__ void operator()(char* stage) {
@@ -77,10 +78,11 @@ struct GradientLoad {
     const int b_row = int(threadIdx.x) / b_columns, byte = int(threadIdx.x) % b_columns * cell;
 #pragma unroll
     for (int i = 0; i < b_rows; ++i) {
-      const int h = row[i] * c.h_stride + dy, w = column[i] * c.w_stride + dx;
-      const bool inside = x_inside && position + i * b_apart < end && unsigned(h) < unsigned(c.h_in) &&
-                          unsigned(w) < unsigned(c.w_in);
-      const int64_t pixel = (int64_t(image[i]) * c.h_in + h) * c.w_in + w;
+      const int d = plane[i] * c.d.stride + dz, h = row[i] * c.h.stride + dy, w = column[i] * c.w.stride + dx;
+      const bool inside = x_inside && position + i * b_apart < end && unsigned(d) < unsigned(c.d.in) &&
+                          unsigned(h) < unsigned(c.h.in) && unsigned(w) < unsigned(c.w.in);
+      const uint32_t line = uint32_t(image[i] * c.d.in + d) * uint32_t(c.h.in) + uint32_t(h);
+      const int64_t pixel = line * uint32_t(c.w.in) + uint32_t(w);
       cp_async<cell>(to + chunk_offset<T, true, Tile::n>(b_row + i * b_apart, byte / kChunk) + byte % kChunk,
                      inside ? x + pixel * c.x_pixel * cell : static_cast<const char*>(c.x), inside ? cell : 0);
       advance(i);
@@ -93,7 +95,7 @@ struct GradientLoad {
 template <class T, class Tile, int cell>
 __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
     weight_gradient_kernel(const __grid_constant__ WeightGradient c) {
-  const int columns = c.h_taps * c.w_taps * c.cells * cell / int(sizeof(T));
+  const int columns = c.taps * c.cells * cell / int(sizeof(T));
   const int column_tiles = (columns + Tile::n - 1) / Tile::n;
   const int m0 = int(blockIdx.x) / column_tiles * Tile::m, n0 = int(blockIdx.x) % column_tiles * Tile::n;
   const int group = int(blockIdx.z) / c.splits, split = int(blockIdx.z) % c.splits;
