@@ -152,7 +152,7 @@ constexpr int kBlocks = Tile::template blocks_with<T, turned_weight>;
 template <class T, class Tile, Source source, bool turned_weight>
 __global__ void __launch_bounds__(Tile::threads, kBlocks<T, Tile, turned_weight>)
     correlation_kernel(const __grid_constant__ Correlation c) {
-  const int parts = parts_of(c), group = int(blockIdx.z) / parts;
+  const int parts = source == Source::rows ? 1 : parts_of(c), group = int(blockIdx.z) / parts;
   const Part part = part_of(c, int(blockIdx.z) % parts);
   const int column_tiles = (c.out_channels + Tile::n - 1) / Tile::n;
   const int m0 = int(blockIdx.x) / column_tiles * Tile::m, n0 = int(blockIdx.x) % column_tiles * Tile::n;

@@ -53,7 +53,7 @@ Lines lines_of(const Reach& d, const Reach& h) {
           (uint32_t(d.extent) << shift) + uint32_t(h.extent)};
 }
 
-int64_t residues(const SpatialAxis& a) { return std::min(a.stride, a.in); }
+int64_t residues(const SpatialAxis& a) { return std::max<int64_t>(1, std::min(a.stride, a.in)); }
 
 // Parts of each axis in one launch.
 int64_t parts_a_launch(const ConvProblem& p, const SpatialAxes& a) {
@@ -128,20 +128,19 @@ void finish(Correlation& c, const ConvProblem& p, const Lines& lines) {
   c.lines = lines;
   c.d.line_step = uint32_t(c.d.step) << lines.shift;
   c.h.line_step = uint32_t(c.h.step);
-  c.d.pixel_step = uint32_t(c.d.step * c.h.in * c.w.in);
-  c.h.pixel_step = uint32_t(c.h.step * c.w.in);
+  c.d.pixel_step = uint32_t(c.d.step) * uint32_t(c.h.in) * uint32_t(c.w.in);
+  c.h.pixel_step = uint32_t(c.h.step) * uint32_t(c.w.in);
   c.batch = int(p.batch);
   c.groups = int(p.groups);
 }
 
-GradientAxis gradient_axis(const SpatialAxis& a, int64_t& depth) {
+GradientAxis gradient_axis(const SpatialAxis& a, int advance) {
   GradientAxis axis{};
   axis.in = int(a.in), axis.out = int(a.out);
   axis.stride = int(a.stride), axis.first = int(-a.pad), axis.step = int(a.dilation);
   axis.taps = int(a.kernel);
-  axis.advance = int(depth % a.out);
+  axis.advance = advance;
   axis.out_divisor = Divisor32(a.out);
-  depth /= a.out;
   return axis;
 }
 
@@ -194,11 +193,10 @@ std::vector<Correlation> backward_correlation(const ConvProblem& p) {
 WeightGradient weight_gradient_of(const ConvProblem& p, int depth) {
   const SpatialAxes a = spatial_axes(p);
   WeightGradient g{};
-  int64_t rest = depth;
-  g.w = gradient_axis(a.w, rest);
-  g.h = gradient_axis(a.h, rest);
-  g.d = gradient_axis(a.d, rest);
-  g.advance_image = int(rest);
+  const int columns = int(a.w.out), rows = int(a.h.out);
+  g.d = gradient_axis(a.d, depth / columns / rows);
+  g.h = gradient_axis(a.h, depth / columns % rows);
+  g.w = gradient_axis(a.w, depth % columns);
   g.taps = g.d.taps * g.h.taps * g.w.taps;
   g.groups = int(p.groups);
   g.channels = int(p.in_channels / p.groups);

@@ -61,7 +61,7 @@ struct Correlation {
 
 struct GradientAxis {
   int in, out, stride, first, step, taps;
-  int advance;   // a stage's positions on
+  int advance;   // a stage's positions on; of d in planes of all images
   Divisor32 out_divisor;
 };
 
@@ -74,7 +74,6 @@ struct WeightGradient {
   int64_t x_pixel, grad_pixel;                 // cells of x, chunks of grad from pixel to pixel
   int grad_group;                              // chunks of grad from group to group
   int positions, splits, stages_a_split;
-  int advance_image;
   const void *grad, *x;
   void* partial;
 };

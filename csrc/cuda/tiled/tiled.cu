@@ -148,7 +148,8 @@ void correlate_arrays(const Call& call, const ConvProblem& p, std::vector<Correl
   const Cells<T> cells(call, source, first.groups, cell);
   first.cells = cells.cells;
   const Weight<T> packed(call, first, weight, p, cell, forward);
-  const bool planar = is_planar(result), dense = first.d.out_step * first.h.out_step * first.w.out_step == 1;
+  const bool planar = is_planar(result);
+  const bool dense = first.d.out_step == 1 && first.h.out_step == 1 && first.w.out_step == 1;
   const int64_t side_by_side = planar ? (dense ? pixels_of(result) : 1) : first.out_channels;
   const Source kind = is_matrix(first) ? Source::rows : cell == 8 ? Source::small_taps : Source::taps;
   const Shape shape = correlation_shape<Unit, T>(first);

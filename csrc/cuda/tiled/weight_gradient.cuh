@@ -19,18 +19,16 @@ struct GradientLoad {
 
   const WeightGradient& c;
   const char *grad, *x;
-  int end;             // of this block's positions
-  int grad_position;   // of the thread's first row of the next stage
+  int next, end;   // of this block's positions
   bool grad_inside, x_inside;
-  int dz, dy, dx;   // of the thread's tap
-  int image[b_rows], plane[b_rows], row[b_rows], column[b_rows], position;
+  int dz, dy, dx;                                   // of the thread's tap
+  int plane[b_rows], row[b_rows], column[b_rows];   // of the output, planes of all images
 
   __device__ __forceinline__ GradientLoad(const WeightGradient& c, int group, int split, int m0, int n0)
       : c(c) {
-    const int first = split * c.stages_a_split * depth;
-    end = min(c.positions, first + c.stages_a_split * depth);
+    next = split * c.stages_a_split * depth;
+    end = min(c.positions, next + c.stages_a_split * depth);
     const int a_column = int(threadIdx.x) % a_columns, b_column = int(threadIdx.x) % b_columns;
-    grad_position = first + int(threadIdx.x) / a_columns;
     grad_inside = m0 + a_column * kLanes16<T> < c.out_channels;
     grad = static_cast<const char*>(c.grad) +
            (int64_t(group) * c.grad_group + m0 / kLanes16<T> + a_column) * kChunk;
@@ -42,11 +40,10 @@ struct GradientLoad {
     dz = line / c.h.taps * c.d.step + c.d.first;
     dy = line % c.h.taps * c.h.step + c.h.first;
     dx = tap % c.w.taps * c.w.step + c.w.first;
-    position = first + int(threadIdx.x) / b_columns;
 #pragma unroll
     for (int i = 0; i < b_rows; ++i) {
-      const Position at = locate(c.d, c.h, c.w, position + i * b_apart);
-      image[i] = at.image, plane[i] = at.d, row[i] = at.h, column[i] = at.w;
+      const Position at = locate(c.d, c.h, c.w, next + int(threadIdx.x) / b_columns + i * b_apart);
+      plane[i] = at.image * c.d.out + at.d, row[i] = at.h, column[i] = at.w;
     }
   }
 
@@ -58,36 +55,36 @@ struct GradientLoad {
     return over;
   }
   __device__ __forceinline__ void advance(int i) {
-    const bool next_row = carry(column[i], c.w, false), next_plane = carry(row[i], c.h, next_row);
-    image[i] += c.advance_image + (carry(plane[i], c.d, next_plane) ? 1 : 0);
+    const bool next_row = carry(column[i], c.w, false);
+    plane[i] += c.d.advance + (carry(row[i], c.h, next_row) ? 1 : 0);
   }
 
   __device__ __forceinline__ void operator()(char* stage) {
     const int a_row = int(threadIdx.x) / a_columns, a_column = int(threadIdx.x) % a_columns;
 #pragma unroll
     for (int i = 0; i < a_rows; ++i) {
-      const int at = grad_position + i * a_apart;
+      const int at = next + a_row + i * a_apart;
       const bool inside = grad_inside && at < end;
       cp_async<16>(stage + chunk_offset<T, true, Tile::m>(a_row + i * a_apart, a_column),
                    inside ? grad + int64_t(at) * c.grad_pixel * kChunk : static_cast<const char*>(c.grad),
                    inside ? 16 : 0);
     }
-    grad_position += depth;
-
     char* to = stage + Tile::a_bytes;
     const int b_row = int(threadIdx.x) / b_columns, byte = int(threadIdx.x) % b_columns * cell;
 #pragma unroll
     for (int i = 0; i < b_rows; ++i) {
-      const int d = plane[i] * c.d.stride + dz, h = row[i] * c.h.stride + dy, w = column[i] * c.w.stride + dx;
-      const bool inside = x_inside && position + i * b_apart < end && unsigned(d) < unsigned(c.d.in) &&
+      const int image = int(uint32_t(plane[i]) / c.d.out_divisor);
+      const int d = (plane[i] - image * c.d.out) * c.d.stride + dz;
+      const int h = row[i] * c.h.stride + dy, w = column[i] * c.w.stride + dx;
+      const bool inside = x_inside && next + b_row + i * b_apart < end && unsigned(d) < unsigned(c.d.in) &&
                           unsigned(h) < unsigned(c.h.in) && unsigned(w) < unsigned(c.w.in);
-      const uint32_t line = uint32_t(image[i] * c.d.in + d) * uint32_t(c.h.in) + uint32_t(h);
+      const uint32_t line = uint32_t(image * c.d.in + d) * uint32_t(c.h.in) + uint32_t(h);
       const int64_t pixel = line * uint32_t(c.w.in) + uint32_t(w);
       cp_async<cell>(to + chunk_offset<T, true, Tile::n>(b_row + i * b_apart, byte / kChunk) + byte % kChunk,
                      inside ? x + pixel * c.x_pixel * cell : static_cast<const char*>(c.x), inside ? cell : 0);
       advance(i);
     }
-    position += depth;
+    next += depth;
   }
 };
 
