@@ -134,12 +134,11 @@ void finish(Correlation& c, const ConvProblem& p, const Lines& lines) {
   c.groups = int(p.groups);
 }
 
-GradientAxis gradient_axis(const SpatialAxis& a, int advance) {
+GradientAxis gradient_axis(const SpatialAxis& a) {
   GradientAxis axis{};
   axis.in = int(a.in), axis.out = int(a.out);
   axis.stride = int(a.stride), axis.first = int(-a.pad), axis.step = int(a.dilation);
   axis.taps = int(a.kernel);
-  axis.advance = advance;
   axis.out_divisor = Divisor32(a.out);
   return axis;
 }
@@ -193,10 +192,9 @@ std::vector<Correlation> backward_correlation(const ConvProblem& p) {
 WeightGradient weight_gradient_of(const ConvProblem& p, int depth) {
   const SpatialAxes a = spatial_axes(p);
   WeightGradient g{};
-  const int columns = int(a.w.out), rows = int(a.h.out);
-  g.d = gradient_axis(a.d, depth / columns / rows);
-  g.h = gradient_axis(a.h, depth / columns % rows);
-  g.w = gradient_axis(a.w, depth % columns);
+  g.d = gradient_axis(a.d), g.h = gradient_axis(a.h), g.w = gradient_axis(a.w);
+  g.advance_line = uint32_t(depth / g.w.out);
+  g.advance_column = uint32_t(depth % g.w.out);
   g.taps = g.d.taps * g.h.taps * g.w.taps;
   g.groups = int(p.groups);
   g.channels = int(p.in_channels / p.groups);

@@ -61,7 +61,6 @@ struct Correlation {
 
 struct GradientAxis {
   int in, out, stride, first, step, taps;
-  int advance;   // a stage's positions on; of d in planes of all images
   Divisor32 out_divisor;
 };
 
@@ -74,6 +73,7 @@ struct WeightGradient {
   int64_t x_pixel, grad_pixel;                 // cells of x, chunks of grad from pixel to pixel
   int grad_group;                              // chunks of grad from group to group
   int positions, splits, stages_a_split;
+  uint32_t advance_line, advance_column;   // a stage's positions on
   const void *grad, *x;
   void* partial;
 };

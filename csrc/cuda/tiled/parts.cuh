@@ -33,13 +33,10 @@ struct Position {
   int image, d, h, w;
 };
 
-// Position m of the result whose axes these are.
-template <class Axis>
-__device__ __forceinline__ Position locate(const Axis& d, const Axis& h, const Axis& w, int m) {
-  uint32_t column = uint32_t(m), row = split(column, w.out_divisor), plane = split(row, h.out_divisor);
-  const uint32_t image = split(plane, d.out_divisor);
+__device__ __forceinline__ Position locate(const Part& p, int m) {
+  uint32_t column = uint32_t(m), row = split(column, p.w.out_divisor), plane = split(row, p.h.out_divisor);
+  const uint32_t image = split(plane, p.d.out_divisor);
   return {int(image), int(plane), int(row), int(column)};
 }
-__device__ __forceinline__ Position locate(const Part& p, int m) { return locate(p.d, p.h, p.w, m); }
 
 }   // namespace fastconv::cuda::tiled

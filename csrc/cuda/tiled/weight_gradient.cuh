@@ -4,7 +4,7 @@
 #pragma once
 
 #include "epilogue.cuh"
-#include "parts.cuh"
+#include "geometry.hpp"
 #include "tile.cuh"
 
 namespace fastconv::cuda::tiled {
@@ -21,8 +21,8 @@ struct GradientLoad {
   const char *grad, *x;
   int next, end;   // of this block's positions
   bool grad_inside, x_inside;
-  int dz, dy, dx;                                   // of the thread's tap
-  int plane[b_rows], row[b_rows], column[b_rows];   // of the output, planes of all images
+  int dz, dy, dx;                          // of the thread's tap
+  uint32_t line[b_rows], column[b_rows];   // of the output, lines of all images
 
   __device__ __forceinline__ GradientLoad(const WeightGradient& c, int group, int split, int m0, int n0)
       : c(c) {
@@ -36,27 +36,24 @@ struct GradientLoad {
     const int index = n0 * int(sizeof(T)) / cell + b_column, tap = index / c.cells;
     x_inside = tap < c.taps;
     x = static_cast<const char*>(c.x) + (int64_t(group) * c.cells + index % c.cells) * cell;
-    const int line = tap / c.w.taps;
-    dz = line / c.h.taps * c.d.step + c.d.first;
-    dy = line % c.h.taps * c.h.step + c.h.first;
+    dz = tap / c.w.taps / c.h.taps * c.d.step + c.d.first;
+    dy = tap / c.w.taps % c.h.taps * c.h.step + c.h.first;
     dx = tap % c.w.taps * c.w.step + c.w.first;
 #pragma unroll
     for (int i = 0; i < b_rows; ++i) {
-      const Position at = locate(c.d, c.h, c.w, next + int(threadIdx.x) / b_columns + i * b_apart);
-      plane[i] = at.image * c.d.out + at.d, row[i] = at.h, column[i] = at.w;
+      column[i] = uint32_t(next + int(threadIdx.x) / b_columns + i * b_apart);
+      line[i] = column[i] / c.w.out_divisor;
+      column[i] -= line[i] * uint32_t(c.w.out);
     }
   }
 
-  // One axis on; whether the next outer one has to move too.
-  static __device__ __forceinline__ bool carry(int& at, const GradientAxis& axis, bool one_more) {
-    at += axis.advance + (one_more ? 1 : 0);
-    const bool over = at >= axis.out;
-    if (over) at -= axis.out;
-    return over;
-  }
   __device__ __forceinline__ void advance(int i) {
-    const bool next_row = carry(column[i], c.w, false);
-    plane[i] += c.d.advance + (carry(row[i], c.h, next_row) ? 1 : 0);
+    column[i] += c.advance_column;
+    line[i] += c.advance_line;
+    if (column[i] >= uint32_t(c.w.out)) {
+      column[i] -= uint32_t(c.w.out);
+      ++line[i];
+    }
   }
 
   __device__ __forceinline__ void operator()(char* stage) {
@@ -73,13 +70,15 @@ struct GradientLoad {
     const int b_row = int(threadIdx.x) / b_columns, byte = int(threadIdx.x) % b_columns * cell;
 #pragma unroll
     for (int i = 0; i < b_rows; ++i) {
-      const int image = int(uint32_t(plane[i]) / c.d.out_divisor);
-      const int d = (plane[i] - image * c.d.out) * c.d.stride + dz;
-      const int h = row[i] * c.h.stride + dy, w = column[i] * c.w.stride + dx;
+      uint32_t row = line[i], plane = split(row, c.h.out_divisor);
+      const uint32_t image = split(plane, c.d.out_divisor);
+      const int d = int(plane) * c.d.stride + dz, h = int(row) * c.h.stride + dy,
+                w = int(column[i]) * c.w.stride + dx;
       const bool inside = x_inside && next + b_row + i * b_apart < end && unsigned(d) < unsigned(c.d.in) &&
                           unsigned(h) < unsigned(c.h.in) && unsigned(w) < unsigned(c.w.in);
-      const uint32_t line = uint32_t(image * c.d.in + d) * uint32_t(c.h.in) + uint32_t(h);
-      const int64_t pixel = line * uint32_t(c.w.in) + uint32_t(w);
+      const int64_t pixel =
+          ((image * uint32_t(c.d.in) + uint32_t(d)) * uint32_t(c.h.in) + uint32_t(h)) * uint32_t(c.w.in) +
+          uint32_t(w);
       cp_async<cell>(to + chunk_offset<T, true, Tile::n>(b_row + i * b_apart, byte / kChunk) + byte % kChunk,
                      inside ? x + pixel * c.x_pixel * cell : static_cast<const char*>(c.x), inside ? cell : 0);
       advance(i);
