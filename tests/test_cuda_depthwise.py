@@ -71,7 +71,7 @@ def test_bias_and_activation(activation, layout, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("descriptor", ["n1c3d4h5w4k4t3p1", "n2c1d3h4w3k2t2r2"])
+@pytest.mark.parametrize("descriptor", ["n1g2c6d4h5w4k4t3p1", "n2g3c3d3h4w3k6t2r2"])
 def test_three_dimensions(descriptor, dtype):
     """One thread a result; a weight gradient takes a block for each element, or a thread."""
     for pass_name in PASSES:

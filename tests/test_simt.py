@@ -112,8 +112,6 @@ def test_who_computes():
             assert name_of("n2c64h8k64r3p1", pass_name, dtype) == "simt"
             assert name_of("n2c3h8k10r5", pass_name, dtype) == "simt"
             assert name_of("n2g64c64h8k64r3p1", pass_name, dtype) == "depthwise"
-    assert name_of("n2c8h20k8r7sh5", "forward", "float32") == "simt"
-    assert name_of("n2c8h20k8r7sh5", "backward_input", "float32") == "direct"
 
 
 SIMT = "csrc/cuda/tiled/simt_tile.cuh"

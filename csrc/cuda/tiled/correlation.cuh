@@ -4,21 +4,25 @@
 
 #include "epilogue.cuh"
 #include "kernels.hpp"
+#include "parts.cuh"
 #include "tile.cuh"
 
 namespace fastconv::cuda::tiled {
 
 // Where a stage's cells of one column go on: the cell of the tap, and the tap.
 struct TapCursor {
-  int cell, r, s;
+  int cell, t, r, s;
 
-  __device__ __forceinline__ void advance(int cells_on, int cells, int taps_w) {
+  __device__ __forceinline__ void advance(int cells_on, int cells, const Part& part) {
     cell += cells_on;
     while (cell >= cells) {
       cell -= cells;
-      if (++s == taps_w) {
+      if (++s == part.w.taps) {
         s = 0;
-        ++r;
+        if (++r == part.h.taps) {
+          r = 0;
+          ++t;
+        }
       }
     }
   }
@@ -35,34 +39,39 @@ struct CorrelationLoad {
   static constexpr int turned_rows = kDepth<T> / turned_apart;
 
   const Correlation& c;
-  const AxisPart &h, &w;
+  const Part part;
   const char *in, *weight;
   int total, next;   // cells of the reduction; the next one of this thread's column
   TapCursor tap;
-  int pixel[a_rows];   // rows: the pixel, or -1; otherwise the first one of the image
-  int top[a_rows], left[a_rows];
+  uint32_t pixel[a_rows];   // that the first tap reads, inside or not; rows: or the highest number
+  uint32_t lines[a_rows];
+  int left[a_rows];
   int first_row, columns_left;
 
-  __device__ __forceinline__ CorrelationLoad(const Correlation& c, const AxisPart& h, const AxisPart& w,
-                                             int group, int m0, int n0)
-      : c(c), h(h), w(w), first_row(int(threadIdx.x) / columns), columns_left(c.out_channels - n0) {
-    const int taps = h.taps * w.taps, column = int(threadIdx.x) % columns;
-    total = taps * c.cells;
+  __device__ __forceinline__ CorrelationLoad(const Correlation& c, const Part& part, int group, int m0, int n0)
+      : c(c), part(part), first_row(int(threadIdx.x) / columns), columns_left(c.out_channels - n0) {
+    const int column = int(threadIdx.x) % columns;
+    total = taps_of(part) * c.cells;
     next = column;
-    tap = {column, 0, 0};
-    if constexpr (source != Source::rows) tap.advance(0, c.cells, w.taps);
+    tap = {column, 0, 0, 0};
+    if constexpr (source != Source::rows) tap.advance(0, c.cells, part);
     in = static_cast<const char*>(c.source) + int64_t(group) * c.cells * cell;
-    const int positions = c.batch * h.out * w.out;
+    const int positions = positions_of(c, part);
 #pragma unroll
     for (int i = 0; i < a_rows; ++i) {
       const int m = m0 + first_row + i * apart;
       if constexpr (source == Source::rows) {
-        pixel[i] = m < positions ? m : -1;
+        pixel[i] = m < positions ? uint32_t(m) : ~0u;
       } else {
-        const unsigned row = unsigned(m) / w.out_divisor, image = row / h.out_divisor;
-        pixel[i] = int(image) * c.h.in * c.w.in;
-        top[i] = m < positions ? int(row - image * unsigned(h.out)) * c.h.stride + h.first : -(1 << 30);
-        left[i] = int(unsigned(m) - row * unsigned(w.out)) * c.w.stride + w.first;
+        const Position at = locate(part, m);
+        const int plane = at.d * c.d.stride + part.d.first, row = at.h * c.h.stride + part.h.first;
+        const int x = at.w * c.w.stride + part.w.first;
+        lines[i] = (uint32_t(plane) << c.lines.shift) + uint32_t(row) + c.lines.bias;
+        left[i] = m < positions ? x : -(1 << 30);
+        pixel[i] =
+            ((uint32_t(at.image) * uint32_t(c.d.in) + uint32_t(plane)) * uint32_t(c.h.in) + uint32_t(row)) *
+                uint32_t(c.w.in) +
+            uint32_t(x);
       }
     }
     if constexpr (turned_weight) {
@@ -72,11 +81,9 @@ struct CorrelationLoad {
       weight = static_cast<const char*>(c.weight) +
                (int64_t(group) * c.channels * c.weight_row + n0 / kLanes16<T> + turned) * cell;
     } else {
-      const int64_t before = int64_t(h.taps_before) * c.w.taps + int64_t(h.taps) * w.taps_before;
+      const int64_t before = int64_t(group) * c.d.taps * c.h.taps * c.w.taps + taps_before(c, part);
       weight = static_cast<const char*>(c.weight) +
-               (((int64_t(group) * c.h.taps * c.w.taps + before) * c.cells) * c.out_channels +
-                int64_t(n0 + first_row) * total) *
-                   cell;
+               (before * c.cells * c.out_channels + int64_t(n0 + first_row) * total) * cell;
     }
   }
 
@@ -95,22 +102,21 @@ struct CorrelationLoad {
 #pragma unroll
       for (int i = 0; i < a_rows; ++i)
         copy(to + i * apart * kRowBytes, in + (int64_t(pixel[i]) * c.source_pixel + tap.cell) * cell,
-             inside && pixel[i] >= 0);
+             inside && pixel[i] != ~0u);
       tap.cell += columns;
     } else {
-      const int dy = tap.r * h.step, dx = tap.s * w.step;
-      const bool inside = tap.r < h.taps;
+      const uint32_t t = uint32_t(tap.t), r = uint32_t(tap.r), line = t * c.d.line_step + r * c.h.line_step;
+      const int dx = tap.s * c.w.step;
+      const uint32_t on = t * c.d.pixel_step + r * c.h.pixel_step + uint32_t(dx);
+      const bool inside = next < total;
 #pragma unroll
       for (int i = 0; i < a_rows; ++i) {
-        const int y = top[i] + dy, x = left[i] + dx;
-        const bool hit = inside && unsigned(y) < unsigned(c.h.in) && unsigned(x) < unsigned(c.w.in);
-        copy(to + i * apart * kRowBytes,
-             in + (int64_t(unsigned(pixel[i]) + unsigned(y) * unsigned(c.w.in) + unsigned(x)) * c.source_pixel +
-                   tap.cell) *
-                      cell,
-             hit);
+        const uint32_t at = lines[i] + line;
+        const bool hit = inside & ((at & ~(at - c.lines.extents) & c.lines.bias) == c.lines.bias) &
+                         (unsigned(left[i] + dx) < unsigned(c.w.in));
+        copy(to + i * apart * kRowBytes, in + (int64_t(pixel[i] + on) * c.source_pixel + tap.cell) * cell, hit);
       }
-      tap.advance(columns, c.cells, w.taps);
+      tap.advance(columns, c.cells, part);
     }
   }
 
@@ -146,19 +152,18 @@ constexpr int kBlocks = Tile::template blocks_with<T, turned_weight>;
 template <class T, class Tile, Source source, bool turned_weight>
 __global__ void __launch_bounds__(Tile::threads, kBlocks<T, Tile, turned_weight>)
     correlation_kernel(const __grid_constant__ Correlation c) {
-  const int parts = c.h.parts * c.w.parts;
-  const int group = int(blockIdx.z) / parts, part = int(blockIdx.z) % parts;
-  const AxisPart &h = c.h.part[part / c.w.parts], &w = c.w.part[part % c.w.parts];
+  const int parts = source == Source::rows ? 1 : parts_of(c), group = int(blockIdx.z) / parts;
+  const Part part = part_of(c, int(blockIdx.z) % parts);
   const int column_tiles = (c.out_channels + Tile::n - 1) / Tile::n;
   const int m0 = int(blockIdx.x) / column_tiles * Tile::m, n0 = int(blockIdx.x) % column_tiles * Tile::n;
-  if (m0 >= c.batch * h.out * w.out) return;   // parts differ by a row and a column
+  if (m0 >= positions_of(c, part)) return;   // parts differ by a plane, a row and a column
 
   char* shared = dynamic_shared<char>();
   typename Tile::template Sums<T, false, turned_weight> sums;
-  CorrelationLoad<T, Tile, source, turned_weight> load(c, h, w, group, m0, n0);
+  CorrelationLoad<T, Tile, source, turned_weight> load(c, part, group, m0, n0);
   const int stages = (load.total + load.columns - 1) / load.columns;
   multiply<Tile>(sums, shared, stages, load);
-  write_result<T, Tile>(c, h, w, group, m0, n0, sums, shared);
+  write_result<T, Tile>(c, part, group, m0, n0, sums, shared);
 }
 
 }   // namespace fastconv::cuda::tiled

@@ -11,12 +11,9 @@ namespace fastconv::cuda::tiled {
 
 template <class T, class Tile, Source source, bool turned>
 void start(const Call& call, const Correlation& c) {
-  int64_t positions = 0;
-  for (int i = 0; i < c.h.parts; ++i)
-    for (int j = 0; j < c.w.parts; ++j)
-      positions = std::max(positions, int64_t(c.batch) * c.h.part[i].out * c.w.part[j].out);
+  const int64_t positions = int64_t(c.batch) * c.d.part[0].out * c.h.part[0].out * c.w.part[0].out;
   const int64_t blocks = ceil_div(positions, Tile::m) * ceil_div(c.out_channels, Tile::n);
-  const dim3 grid(unsigned(blocks), 1, unsigned(c.groups * c.h.parts * c.w.parts));
+  const dim3 grid(unsigned(blocks), 1, unsigned(c.groups * c.d.parts * c.h.parts * c.w.parts));
   launch(call.operation, correlation_kernel<T, Tile, source, turned>, grid, Tile::threads, Tile::shared_bytes,
          call.device.stream, c);
 }

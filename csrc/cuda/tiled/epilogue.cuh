@@ -3,7 +3,7 @@
 #pragma once
 
 #include "../activation.cuh"
-#include "geometry.hpp"
+#include "parts.cuh"
 #include "tile.cuh"
 
 namespace fastconv::cuda::tiled {
@@ -27,15 +27,10 @@ __device__ __forceinline__ void finish_slice(A* slice, int count, Activation act
   __syncwarp();
 }
 
-// Of the group's column n; neighbours lie side by side, or a plane apart.
-struct Place {
-  int image, pixel;
-};
-
-__device__ __forceinline__ Place locate(const Correlation& c, const AxisPart& h, const AxisPart& w, int m) {
-  const unsigned row = unsigned(m) / w.out_divisor, image = row / h.out_divisor;
-  const int p = int(row - image * unsigned(h.out)), q = int(unsigned(m) - row * unsigned(w.out));
-  return {int(image), (h.out_first + p * c.h.out_step) * c.w.extent + w.out_first + q * c.w.out_step};
+// Pixel of an image at which the result of a position lies.
+__device__ __forceinline__ int result_pixel(const Correlation& c, const Part& part, const Position& at) {
+  const int d = part.d.out_first + at.d * c.d.out_step, h = part.h.out_first + at.h * c.h.out_step;
+  return (d * c.h.extent + h) * c.w.extent + part.w.out_first + at.w * c.w.out_step;
 }
 
 // 16 slices of a warp's tile: rows of channels, or (planar) rows of positions.
@@ -52,14 +47,14 @@ __device__ __forceinline__ void write(const Accumulator<T>* from, T* to, bool re
 }
 
 template <class T, class Tile, class Sums>
-__device__ __forceinline__ void write_channels_last(const Correlation& c, const AxisPart& h, const AxisPart& w,
-                                                    int group, int m0, int n0, const Sums& sums,
-                                                    Accumulator<T>* slice) {
+__device__ __forceinline__ void write_channels_last(const Correlation& c, const Part& part, int group, int m0,
+                                                    int n0, const Sums& sums, Accumulator<T>* slice) {
   constexpr int lanes = kLanes16<T>, chunks = Tile::warp_n / lanes;
   constexpr int pitch = kPitch<Accumulator<T>, Tile::warp_n>;
-  const int positions = c.batch * h.out * w.out, lane = int(threadIdx.x & 31);
+  const int positions = positions_of(c, part), lane = int(threadIdx.x & 31);
   const bool relu = c.activation == Activation::relu;
   const int64_t channels = int64_t(c.groups) * c.out_channels;
+  const int64_t pixels = int64_t(c.d.extent) * c.h.extent * c.w.extent;
 #pragma unroll
   for (int i = 0; i < Tile::warp_m / kSlice; ++i) {
     sums.template stage_rows<pitch>(i, slice);
@@ -69,9 +64,8 @@ __device__ __forceinline__ void write_channels_last(const Correlation& c, const 
       const int row = index / chunks, column = index % chunks * lanes;
       const int m = m0 + i * kSlice + row, n = n0 + column;
       if (m >= positions || n >= c.out_channels) continue;
-      const Place place = locate(c, h, w, m);
-      T* to = static_cast<T*>(c.result) +
-              (int64_t(place.image) * c.h.extent * c.w.extent + place.pixel) * channels +
+      const Position at = locate(part, m);
+      T* to = static_cast<T*>(c.result) + (at.image * pixels + result_pixel(c, part, at)) * channels +
               int64_t(group) * c.out_channels + n;
       const Accumulator<T>* from = slice + row * pitch + column;
       if (c.wide)
@@ -84,24 +78,24 @@ __device__ __forceinline__ void write_channels_last(const Correlation& c, const 
 }
 
 template <class T, class Tile, class Sums>
-__device__ __forceinline__ void write_planes(const Correlation& c, const AxisPart& h, const AxisPart& w,
-                                             int group, int m0, int n0, const Sums& sums,
-                                             Accumulator<T>* slice) {
+__device__ __forceinline__ void write_planes(const Correlation& c, const Part& part, int group, int m0, int n0,
+                                             const Sums& sums, Accumulator<T>* slice) {
   constexpr int lanes = kLanes16<T>, chunks = Tile::warp_m / lanes;
   constexpr int pitch = kPitch<Accumulator<T>, Tile::warp_m>;
-  const int positions = c.batch * h.out * w.out, lane = int(threadIdx.x & 31);
+  const int positions = positions_of(c, part), lane = int(threadIdx.x & 31);
   const bool relu = c.activation == Activation::relu;
-  const int64_t plane = int64_t(c.h.extent) * c.w.extent;
+  const int64_t pixels = int64_t(c.d.extent) * c.h.extent * c.w.extent;
   // A lane keeps to its positions: one chunk, or one of each 32.
   constexpr int kept = Tile::warp_m / 32;
   T* to[kept];
 #pragma unroll
   for (int i = 0; i < kept; ++i) {
     const int m = m0 + (c.wide ? lane % chunks * lanes : lane + i * 32);
-    const Place place = locate(c, h, w, m);
-    to[i] = m < positions ? static_cast<T*>(c.result) +
-                                (int64_t(place.image) * c.groups + group) * c.out_channels * plane + place.pixel
-                          : nullptr;
+    const Position at = locate(part, m);
+    to[i] = m < positions
+                ? static_cast<T*>(c.result) + (int64_t(at.image) * c.groups + group) * c.out_channels * pixels +
+                      result_pixel(c, part, at)
+                : nullptr;
   }
 #pragma unroll
   for (int j = 0; j < Tile::warp_n / kSlice; ++j) {
@@ -112,22 +106,22 @@ __device__ __forceinline__ void write_planes(const Correlation& c, const AxisPar
 #pragma unroll 1
       for (int column = lane / chunks; column < kSlice; column += 32 / chunks)
         if (to[0] != nullptr && n + column < c.out_channels)
-          write<T, lanes>(slice + column * pitch + lane % chunks * lanes, to[0] + (n + column) * plane, relu);
+          write<T, lanes>(slice + column * pitch + lane % chunks * lanes, to[0] + (n + column) * pixels, relu);
     } else {
 #pragma unroll 1
       for (int column = 0; column < kSlice && n + column < c.out_channels; ++column)
 #pragma unroll
         for (int i = 0; i < kept; ++i)
           if (to[i] != nullptr)
-            write<T, 1>(slice + column * pitch + lane + i * 32, to[i] + (n + column) * plane, relu);
+            write<T, 1>(slice + column * pitch + lane + i * 32, to[i] + (n + column) * pixels, relu);
     }
     __syncwarp();
   }
 }
 
 template <class T, class Tile, class Sums>
-__device__ __forceinline__ void write_result(const Correlation& c, const AxisPart& h, const AxisPart& w,
-                                             int group, int m0, int n0, Sums& sums, char* shared) {
+__device__ __forceinline__ void write_result(const Correlation& c, const Part& part, int group, int m0, int n0,
+                                             Sums& sums, char* shared) {
   constexpr int longest = Tile::warp_n > Tile::warp_m ? Tile::warp_n : Tile::warp_m;
   constexpr int size = kSlice * kPitch<Accumulator<T>, longest>;
   static_assert(Tile::threads / 32 * size * sizeof(Accumulator<T>) <= Tile::shared_bytes);
@@ -137,9 +131,9 @@ __device__ __forceinline__ void write_result(const Correlation& c, const AxisPar
   if (c.bias != nullptr)
     sums.add_bias(static_cast<const T*>(c.bias) + int64_t(group) * c.out_channels + n0, c.out_channels - n0);
   if (c.planar)
-    write_planes<T, Tile>(c, h, w, group, m0, n0, sums, slice);
+    write_planes<T, Tile>(c, part, group, m0, n0, sums, slice);
   else
-    write_channels_last<T, Tile>(c, h, w, group, m0, n0, sums, slice);
+    write_channels_last<T, Tile>(c, part, group, m0, n0, sums, slice);
 }
 
 }   // namespace fastconv::cuda::tiled

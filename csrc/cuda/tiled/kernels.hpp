@@ -49,7 +49,7 @@ struct WeightCopy {
   const void* from;
   void* to;
   int64_t group, out, in;   // elements from one to the next; of a tap: 1
-  int kernel_w;
+  int kernel_h, kernel_w;
 };
 template <class T>
 void pack_weight(const Call&, const Correlation& c, const WeightCopy&, int cell);

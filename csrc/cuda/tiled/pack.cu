@@ -113,27 +113,29 @@ template <class T>
 __global__ void __launch_bounds__(kCopyThreads)
     pack_weight_kernel(const __grid_constant__ Correlation c, const __grid_constant__ WeightCopy copy,
                        int lanes) {
-  const AxisPart &h = c.h.part[blockIdx.y / c.w.parts], &w = c.w.part[blockIdx.y % c.w.parts];
-  const int width = c.cells * lanes, row = h.taps * w.taps * width;
-  const int64_t before = int64_t(h.taps_before) * c.w.taps + int64_t(h.taps) * w.taps_before;
+  const Part part = part_of(c, int(blockIdx.y));
+  const int width = c.cells * lanes, row = taps_of(part) * width;
+  const int64_t before = int64_t(blockIdx.z) * c.d.taps * c.h.taps * c.w.taps + taps_before(c, part);
   const T* from = static_cast<const T*>(copy.from) + blockIdx.z * copy.group;
-  T* to =
-      static_cast<T*>(copy.to) + (int64_t(blockIdx.z) * c.h.taps * c.w.taps + before) * width * c.out_channels;
+  T* to = static_cast<T*>(copy.to) + before * width * c.out_channels;
   const int64_t count = int64_t(row) * c.out_channels;
   for (int64_t i = int64_t(blockIdx.x) * kCopyThreads + threadIdx.x; i < count;
        i += int64_t(gridDim.x) * kCopyThreads) {
-    const int n = int(i / row), k = int(i % row), tap = k / width, channel = k % width;
-    const int r = h.kernel_first + tap / w.taps * h.kernel_step;
-    const int s = w.kernel_first + tap % w.taps * w.kernel_step;
-    to[i] = channel < c.channels ? from[n * copy.out + channel * copy.in + r * copy.kernel_w + s] : zero<T>();
+    const int n = int(i / row), k = int(i % row), channel = k % width;
+    const int line = k / width / part.w.taps, s = k / width % part.w.taps;
+    const int t = part.d.kernel_first + line / part.h.taps * c.d.kernel_step;
+    const int r = part.h.kernel_first + line % part.h.taps * c.h.kernel_step;
+    const int tap = (t * copy.kernel_h + r) * copy.kernel_w + part.w.kernel_first + s * c.w.kernel_step;
+    to[i] = channel < c.channels ? from[n * copy.out + channel * copy.in + tap] : zero<T>();
   }
 }
 
 template <class T>
 void pack_weight(const Call& call, const Correlation& c, const WeightCopy& copy, int cell) {
-  const int lanes = cell / int(sizeof(T)), parts = c.h.parts * c.w.parts;
-  dim3 grid = loop_grid(call.device, int64_t(c.h.taps) * c.w.taps * c.cells * lanes * c.out_channels / parts,
-                        kCopyThreads);
+  const int lanes = cell / int(sizeof(T)), parts = c.d.parts * c.h.parts * c.w.parts;
+  const int64_t taps = int64_t(c.d.taps) * c.h.taps * c.w.taps;
+  const int64_t residues = int64_t(c.d.residues) * c.h.residues * c.w.residues;
+  dim3 grid = loop_grid(call.device, taps * c.cells * lanes * c.out_channels / residues, kCopyThreads);
   grid.y = unsigned(parts);
   grid.z = unsigned(c.groups);
   launch(call.operation, pack_weight_kernel<T>, grid, kCopyThreads, 0, call.device.stream, c, copy, lanes);
@@ -142,7 +144,7 @@ void pack_weight(const Call& call, const Correlation& c, const WeightCopy& copy,
 template <class T>
 __global__ void __launch_bounds__(kCopyThreads)
     finish_weight_gradient_kernel(const __grid_constant__ WeightGradient c, int lanes, T* dw) {
-  const int width = c.cells * lanes, taps = c.h_taps * c.w_taps;
+  const int width = c.cells * lanes, taps = c.taps;
   const int64_t count = int64_t(c.groups) * c.out_channels * taps * width;
   for (int64_t i = int64_t(blockIdx.x) * kCopyThreads + threadIdx.x; i < count;
        i += int64_t(gridDim.x) * kCopyThreads) {
@@ -159,7 +161,7 @@ __global__ void __launch_bounds__(kCopyThreads)
 template <class T>
 void finish_weight_gradient(const Call& call, const WeightGradient& c, int cell, void* dw) {
   const int lanes = cell / int(sizeof(T));
-  const int64_t count = int64_t(c.groups) * c.out_channels * c.h_taps * c.w_taps * c.cells * lanes;
+  const int64_t count = int64_t(c.groups) * c.out_channels * c.taps * c.cells * lanes;
   launch(call.operation, finish_weight_gradient_kernel<T>, loop_grid(call.device, count, kCopyThreads),
          kCopyThreads, 0, call.device.stream, c, lanes, static_cast<T*>(dw));
 }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <optional>
 #include <type_traits>
+#include <vector>
 
 #include "../conv/algorithm.hpp"
 #include "../launch.cuh"
@@ -54,14 +55,18 @@ class Cells {
   std::optional<Workspace> storage_;
 };
 
-bool one_tap(const Correlation& c) { return c.h.parts * c.w.parts == 1 && c.h.taps * c.w.taps == 1; }
+int64_t taps_of(const Correlation& c) { return int64_t(c.d.taps) * c.h.taps * c.w.taps; }
+
+bool one_tap(const Correlation& c) {
+  return taps_of(c) == 1 && c.d.residues == 1 && c.h.residues == 1 && c.w.residues == 1;
+}
 
 // Every position reads its own pixel.
 bool is_matrix(const Correlation& c) {
   const auto straight = [](const CorrelationAxis& a) {
     return a.stride == 1 && a.part[0].first == 0 && a.in == a.extent;
   };
-  return one_tap(c) && straight(c.h) && straight(c.w);
+  return one_tap(c) && straight(c.d) && straight(c.h) && straight(c.w);
 }
 
 // Where four channels fill what a tap has, 16-bit cells of 8 bytes leave fewer products with zeros.
@@ -76,7 +81,8 @@ Shape correlation_shape(const Correlation& c) {
   if (sizeof(T) == 8) return Shape::square;
   const int64_t n = c.out_channels;
   const auto blocks = [&](int64_t rows, int64_t columns) {
-    return ceil_div(int64_t(c.batch) * c.h.extent * c.w.extent, rows) * ceil_div(n, columns) * c.groups;
+    const int64_t positions = int64_t(c.batch) * c.d.extent * c.h.extent * c.w.extent;
+    return ceil_div(positions, rows) * ceil_div(n, columns) * c.groups;
   };
   if (n <= 32) return Shape::narrow;
   // A smaller tile takes about 1.2 times a large one's time for the same products.
@@ -96,53 +102,69 @@ Shape gradient_shape(const WeightGradient& c, int64_t columns) {
 template <class T>
 class Weight {
  public:
-  // out, in: elements from one channel to the next of the result, of the source.
-  Weight(const Call& call, Correlation& c, const View& view, const ConvProblem& p, int cell, bool forward) {
-    const int64_t taps = int64_t(c.h.taps) * c.w.taps;
-    const int64_t kernel = view.elements() / (p.out_channels * (p.in_channels / p.groups));
-    const int64_t in_a_group = p.in_channels / p.groups;
-    c.weight = view.data;
-    const bool whole = one_tap(c) && kernel == 1 && is_aligned(view.data, 16) && in_a_group % kLanes16<T> == 0;
-    if (whole && forward && cell == 16) return;
-    if (whole && is_matrix(c)) {
-      turned = true;
-      c.weight_row = in_a_group / kLanes16<T>;
-      return;
-    }
-    storage_.emplace(call.device, c.groups * taps * c.cells * cell * c.out_channels, call.operation);
-    c.weight = storage_->template as<T>();
-    const int64_t outermost = in_a_group * kernel;   // OIHW
-    const WeightCopy copy = {view.data,
-                             storage_->template as<T>(),
-                             p.out_channels / p.groups * outermost,
-                             forward ? outermost : kernel,
-                             forward ? kernel : outermost,
-                             int(p.kernel[p.spatial - 1])};
-    pack_weight<T>(call, c, copy, cell);
+  // `c`: any of the correlation's launches, its cells known.
+  Weight(const Call& call, const Correlation& c, const View& view, const ConvProblem& p, int cell, bool forward)
+      : cell_(cell) {
+    const int64_t in = p.in_channels / p.groups, kernel = view.elements() / (p.out_channels * in);
+    const bool whole = one_tap(c) && kernel == 1 && is_aligned(view.data, 16) && in % kLanes16<T> == 0;
+    turned = whole && !forward && is_matrix(c);
+    row_ = in / kLanes16<T>;
+    data_ = view.data;
+    if (turned || (whole && forward)) return;
+    storage_.emplace(call.device, c.groups * taps_of(c) * c.cells * cell * c.out_channels, call.operation);
+    data_ = storage_->template as<T>();
+    const int64_t outermost = in * kernel;   // OIHW
+    copy_ = {view.data,
+             storage_->template as<T>(),
+             p.out_channels / p.groups * outermost,
+             forward ? outermost : kernel,
+             forward ? kernel : outermost,
+             p.spatial > 1 ? int(p.kernel[p.spatial - 2]) : 1,
+             int(p.kernel[p.spatial - 1])};
   }
-  bool turned = false;
+
+  // For one launch.
+  void prepare(const Call& call, Correlation& c) const {
+    c.weight = data_;
+    c.weight_row = row_;
+    if (storage_) pack_weight<T>(call, c, copy_, cell_);
+  }
+  bool turned;
 
  private:
+  const void* data_;
+  int64_t row_;
+  int cell_;
+  WeightCopy copy_{};
   std::optional<Workspace> storage_;
 };
 
 template <class Unit, class T>
-void correlate_arrays(const Call& call, const ConvProblem& p, Correlation c, bool forward, const View& source,
-                      const View& weight, const View* bias, Activation activation, const View& result) {
-  const int cell = cell_bytes<T>(c.channels, int64_t(c.h.taps) * c.w.taps);
-  const Cells<T> cells(call, source, c.groups, cell);
-  c.source = cells.data;
-  c.cells = cells.cells;
-  c.source_pixel = cells.pixel;
-  const Weight<T> packed(call, c, weight, p, cell, forward);
-  c.bias = bias != nullptr ? bias->data : nullptr;
-  c.activation = activation;
-  c.result = result.data;
-  c.planar = is_planar(result);
-  const int64_t dense = c.h.out_step * c.w.out_step == 1 ? pixels_of(result) : 1;
-  c.wide = is_aligned(result.data, 16) && (c.planar ? dense : c.out_channels) % kLanes16<T> == 0;
-  const Source kind = is_matrix(c) ? Source::rows : cell == 8 ? Source::small_taps : Source::taps;
-  launch_correlation<Unit, T>(call, c, correlation_shape<Unit, T>(c), kind, packed.turned);
+void correlate_arrays(const Call& call, const ConvProblem& p, std::vector<Correlation> launches, bool forward,
+                      const View& source, const View& weight, const View* bias, Activation activation,
+                      const View& result) {
+  Correlation& first = launches.front();
+  const int cell = cell_bytes<T>(first.channels, taps_of(first));
+  const Cells<T> cells(call, source, first.groups, cell);
+  first.cells = cells.cells;
+  const Weight<T> packed(call, first, weight, p, cell, forward);
+  const bool planar = is_planar(result);
+  const bool dense = first.d.out_step == 1 && first.h.out_step == 1 && first.w.out_step == 1;
+  const int64_t side_by_side = planar ? (dense ? pixels_of(result) : 1) : first.out_channels;
+  const Source kind = is_matrix(first) ? Source::rows : cell == 8 ? Source::small_taps : Source::taps;
+  const Shape shape = correlation_shape<Unit, T>(first);
+  for (Correlation& c : launches) {
+    c.source = cells.data;
+    c.cells = cells.cells;
+    c.source_pixel = cells.pixel;
+    c.bias = bias != nullptr ? bias->data : nullptr;
+    c.activation = activation;
+    c.result = result.data;
+    c.planar = planar;
+    c.wide = is_aligned(result.data, 16) && side_by_side % kLanes16<T> == 0;
+    packed.prepare(call, c);
+    launch_correlation<Unit, T>(call, c, shape, kind, packed.turned);
+  }
 }
 
 template <class Unit, class T>
@@ -150,7 +172,7 @@ void weight_gradient_arrays(const Call& call, const ConvProblem& p, const View& 
                             const View& dw, const View* db) {
   constexpr int depth = int(64 / sizeof(T));
   WeightGradient g = weight_gradient_of(p, depth);
-  const int cell = cell_bytes<T>(g.channels, int64_t(g.h_taps) * g.w_taps);
+  const int cell = cell_bytes<T>(g.channels, g.taps);
   const Cells<T> x_cells(call, x, g.groups, cell), grad_cells(call, grad, g.groups, 16);
   g.cells = x_cells.cells;
   g.x = x_cells.data;
@@ -159,7 +181,7 @@ void weight_gradient_arrays(const Call& call, const ConvProblem& p, const View& 
   g.grad_group = grad_cells.cells;
   g.grad_pixel = grad_cells.pixel;
 
-  const int64_t columns = int64_t(g.h_taps) * g.w_taps * g.cells * (cell / int64_t(sizeof(T)));
+  const int64_t columns = int64_t(g.taps) * g.cells * (cell / int64_t(sizeof(T)));
   const Shape shape = cell == 8 ? Shape::square : gradient_shape<Unit, T>(g, columns);
   const int64_t tile_m = shape == Shape::large ? 128 : 64, tile_n = shape == Shape::square ? 64 : 128;
   const int64_t tiles = ceil_div(g.out_channels, tile_m) * ceil_div(columns, tile_n) * g.groups;
@@ -206,7 +228,7 @@ template <class Unit>
 bool accepts(const ConvCall& call) {
   const ConvProblem& p = call.problem;
   if (!computes<Unit>(call.dtype, call.precision)) return false;
-  if (p.in_channels == 0 || p.spatial > 2 || p.groups > 2048) return false;
+  if (p.in_channels == 0 || p.groups > 2048) return false;
   if (p.groups > 1 && std::min(p.in_channels, p.out_channels) / p.groups < 8) return false;
   // Padding of channels included.
   int64_t in = p.batch, out = p.batch,
@@ -217,8 +239,9 @@ bool accepts(const ConvCall& call) {
     weight *= p.kernel[d];
     for (int64_t extent : {p.stride[d], p.dilation[d] * p.kernel[d], p.pad_before[d], p.pad_after[d]})
       if (extent >= kMost / 4) return false;
-    if (call.pass == Pass::backward_input && std::min(p.stride[d], p.input[d]) > kMostParts) return false;
   }
+  if (call.pass == Pass::forward && !fits_forward(p)) return false;
+  if (call.pass == Pass::backward_input && !fits_backward(p)) return false;
   return in < kMost && out < kMost && weight < kMost;
 }
 

@@ -19,73 +19,71 @@ struct GradientLoad {
 
   const WeightGradient& c;
   const char *grad, *x;
-  int end;             // of this block's positions
-  int grad_position;   // of the thread's first row of the next stage
+  int next, end;   // of this block's positions
   bool grad_inside, x_inside;
-  int dy, dx;   // of the thread's tap
-  int image[b_rows], row[b_rows], column[b_rows], position;
+  int dz, dy, dx;                          // of the thread's tap
+  uint32_t line[b_rows], column[b_rows];   // of the output, lines of all images
 
   __device__ __forceinline__ GradientLoad(const WeightGradient& c, int group, int split, int m0, int n0)
       : c(c) {
-    const int first = split * c.stages_a_split * depth;
-    end = min(c.positions, first + c.stages_a_split * depth);
+    next = split * c.stages_a_split * depth;
+    end = min(c.positions, next + c.stages_a_split * depth);
     const int a_column = int(threadIdx.x) % a_columns, b_column = int(threadIdx.x) % b_columns;
-    grad_position = first + int(threadIdx.x) / a_columns;
     grad_inside = m0 + a_column * kLanes16<T> < c.out_channels;
     grad = static_cast<const char*>(c.grad) +
            (int64_t(group) * c.grad_group + m0 / kLanes16<T> + a_column) * kChunk;
 
     const int index = n0 * int(sizeof(T)) / cell + b_column, tap = index / c.cells;
-    x_inside = tap < c.h_taps * c.w_taps;
+    x_inside = tap < c.taps;
     x = static_cast<const char*>(c.x) + (int64_t(group) * c.cells + index % c.cells) * cell;
-    dy = tap / c.w_taps * c.h_step + c.h_first;
-    dx = tap % c.w_taps * c.w_step + c.w_first;
-    position = first + int(threadIdx.x) / b_columns;
+    dz = tap / c.w.taps / c.h.taps * c.d.step + c.d.first;
+    dy = tap / c.w.taps % c.h.taps * c.h.step + c.h.first;
+    dx = tap % c.w.taps * c.w.step + c.w.first;
 #pragma unroll
     for (int i = 0; i < b_rows; ++i) {
-      const unsigned m = unsigned(position + i * b_apart);
-      const unsigned line = m / c.w_out_divisor, n = line / c.h_out_divisor;
-      image[i] = int(n);
-      row[i] = int(line - n * unsigned(c.h_out));
-      column[i] = int(m - line * unsigned(c.w_out));
+      column[i] = uint32_t(next + int(threadIdx.x) / b_columns + i * b_apart);
+      line[i] = column[i] / c.w.out_divisor;
+      column[i] -= line[i] * uint32_t(c.w.out);
     }
   }
 
   __device__ __forceinline__ void advance(int i) {
     column[i] += c.advance_column;
-    const bool next_row = column[i] >= c.w_out;
-    if (next_row) column[i] -= c.w_out;
-    row[i] += c.advance_row + (next_row ? 1 : 0);
-    const bool next_image = row[i] >= c.h_out;
-    if (next_image) row[i] -= c.h_out;
-    image[i] += c.advance_image + (next_image ? 1 : 0);
+    line[i] += c.advance_line;
+    if (column[i] >= uint32_t(c.w.out)) {
+      column[i] -= uint32_t(c.w.out);
+      ++line[i];
+    }
   }
 
   __device__ __forceinline__ void operator()(char* stage) {
     const int a_row = int(threadIdx.x) / a_columns, a_column = int(threadIdx.x) % a_columns;
 #pragma unroll
     for (int i = 0; i < a_rows; ++i) {
-      const int at = grad_position + i * a_apart;
+      const int at = next + a_row + i * a_apart;
       const bool inside = grad_inside && at < end;
       cp_async<16>(stage + chunk_offset<T, true, Tile::m>(a_row + i * a_apart, a_column),
                    inside ? grad + int64_t(at) * c.grad_pixel * kChunk : static_cast<const char*>(c.grad),
                    inside ? 16 : 0);
     }
-    grad_position += depth;
-
     char* to = stage + Tile::a_bytes;
     const int b_row = int(threadIdx.x) / b_columns, byte = int(threadIdx.x) % b_columns * cell;
 #pragma unroll
     for (int i = 0; i < b_rows; ++i) {
-      const int h = row[i] * c.h_stride + dy, w = column[i] * c.w_stride + dx;
-      const bool inside = x_inside && position + i * b_apart < end && unsigned(h) < unsigned(c.h_in) &&
-                          unsigned(w) < unsigned(c.w_in);
-      const int64_t pixel = (int64_t(image[i]) * c.h_in + h) * c.w_in + w;
+      uint32_t row = line[i], plane = split(row, c.h.out_divisor);
+      const uint32_t image = split(plane, c.d.out_divisor);
+      const int d = int(plane) * c.d.stride + dz, h = int(row) * c.h.stride + dy,
+                w = int(column[i]) * c.w.stride + dx;
+      const bool inside = x_inside && next + b_row + i * b_apart < end && unsigned(d) < unsigned(c.d.in) &&
+                          unsigned(h) < unsigned(c.h.in) && unsigned(w) < unsigned(c.w.in);
+      const int64_t pixel =
+          ((image * uint32_t(c.d.in) + uint32_t(d)) * uint32_t(c.h.in) + uint32_t(h)) * uint32_t(c.w.in) +
+          uint32_t(w);
       cp_async<cell>(to + chunk_offset<T, true, Tile::n>(b_row + i * b_apart, byte / kChunk) + byte % kChunk,
                      inside ? x + pixel * c.x_pixel * cell : static_cast<const char*>(c.x), inside ? cell : 0);
       advance(i);
     }
-    position += depth;
+    next += depth;
   }
 };
 
@@ -93,7 +91,7 @@ struct GradientLoad {
 template <class T, class Tile, int cell>
 __global__ void __launch_bounds__(Tile::threads, Tile::blocks)
     weight_gradient_kernel(const __grid_constant__ WeightGradient c) {
-  const int columns = c.h_taps * c.w_taps * c.cells * cell / int(sizeof(T));
+  const int columns = c.taps * c.cells * cell / int(sizeof(T));
   const int column_tiles = (columns + Tile::n - 1) / Tile::n;
   const int m0 = int(blockIdx.x) / column_tiles * Tile::m, n0 = int(blockIdx.x) % column_tiles * Tile::n;
   const int group = int(blockIdx.z) / c.splits, split = int(blockIdx.z) % c.splits;

@@ -11,7 +11,7 @@ namespace fastconv::cuda::tiled {
 
 template <class T, class Tile, int cell>
 void start(const Call& call, const WeightGradient& c) {
-  const int64_t columns = int64_t(c.h_taps) * c.w_taps * c.cells * cell / int64_t(sizeof(T));
+  const int64_t columns = int64_t(c.taps) * c.cells * cell / int64_t(sizeof(T));
   const dim3 grid(unsigned(ceil_div(c.out_channels, Tile::m) * ceil_div(columns, Tile::n)), 1,
                   unsigned(c.groups * c.splits));
   launch(call.operation, weight_gradient_kernel<T, Tile, cell>, grid, Tile::threads, Tile::shared_bytes,
