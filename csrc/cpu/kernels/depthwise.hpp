@@ -91,6 +91,9 @@ struct DepthwiseKernels {
   void (*lane_gradient)(const LaneGradient<T>&, int64_t begin, int64_t end);
   // The same of planes [first, last) of all images.
   void (*plane_forward)(const PlaneForward<T>&, int64_t first, int64_t last, int64_t begin, int64_t end);
+  // The same of both residues of the rows.
+  void (*plane_pair)(const PlaneForward<T>& even, const PlaneForward<T>& odd, int64_t first, int64_t last,
+                     int64_t begin, int64_t end);
   // Output rows [begin, end) of all images.
   void (*plane_gradient)(const PlaneGradient<T>&, int64_t begin, int64_t end);
   // to[i] = the sum of the lanes of vector i.
