@@ -74,7 +74,8 @@ FASTCONV_INLINE Vec<T> LaneMask<T>::load_from(const T* p) const {
 }
 #endif
 
-// Even and odd elements of 2 * kLanes from low on, in the order of every_second_mixed; high starts kLanes after.
+// Even and odd elements of 2 * kLanes from low on, in the order of every_second_mixed; high starts kLanes
+// after.
 template <class T>
 FASTCONV_INLINE Vec<T> even_mixed(Vec<T> low, Vec<T> high) {
 #if defined(__AVX2__) && !defined(__AVX512F__)

@@ -1,8 +1,7 @@
 // Backward-input of 3x3 kernels of stride 2 over planes. Along each axis one residue of the result has two taps
 // and the other the middle one; a row of the gradient is loaded once for the three rows that it reaches.
-#include "depthwise_walk.hpp"
-
 #include "depthwise_plane.hpp"
+#include "depthwise_walk.hpp"
 #include "lanes.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
@@ -16,10 +15,10 @@ struct TwoColumns {
 
 template <class T>
 struct PairOut {
-  T* to;            // columns 2q and 2q + 1 of row 2p
-  int64_t width;    // of a row
-  int64_t left;     // columns from 2q on
-  const T* end;     // rows shorter than two vectors run over into the next, which are written later
+  T* to;           // columns 2q and 2q + 1 of row 2p
+  int64_t width;   // of a row
+  int64_t left;    // columns from 2q on
+  const T* end;    // rows shorter than two vectors run over into the next, which are written later
   bool over, relu;
 
   FASTCONV_INLINE void put(Vec<T> even, Vec<T> odd) {
@@ -62,8 +61,8 @@ struct PairWeights {
 };
 
 template <class T, int kTwo, bool kMasked>
-FASTCONV_INLINE void walk_rows_pair(const Strip<T, 2, 1>& strip, const TapAxis& h, int64_t rows_out, const T* in,
-                                    int64_t pitch, int64_t ahead, int64_t begin, int64_t end,
+FASTCONV_INLINE void walk_rows_pair(const Strip<T, 2, 1>& strip, const TapAxis& h, int64_t rows_out,
+                                    const T* in, int64_t pitch, int64_t ahead, int64_t begin, int64_t end,
                                     const PairWeights<T>& weights, Vec<T> bias, PairOut<T> out) {
   const Vec<T>(&w)[3][3] = weights.w;
   constexpr int kMiddle = kTwo == 0;   // which of the two columns, and rows, the only tap reads
@@ -74,9 +73,8 @@ FASTCONV_INLINE void walk_rows_pair(const Strip<T, 2, 1>& strip, const TapAxis& 
     strip.template taps<kMasked>(in + y * pitch, [&](int s, Vec<T> v) FASTCONV_LAMBDA { x.at[s] = v; });
     return x;
   };
-  const auto put = [&](Vec<T> two, Vec<T> one) FASTCONV_LAMBDA {
-    kTwo == 0 ? out.put(two, one) : out.put(one, two);
-  };
+  const auto put = [&](Vec<T> two, Vec<T> one)
+                       FASTCONV_LAMBDA { kTwo == 0 ? out.put(two, one) : out.put(one, two); };
   const auto middle = [&](const TwoColumns<T>& x) FASTCONV_LAMBDA {
     put(bias + x.at[0] * w[2][0] + x.at[1] * w[2][1], bias + x.at[kMiddle] * w[2][2]);
   };
@@ -108,8 +106,12 @@ void pair_planes(const PlaneForward<T>& even_rows, const PlaneForward<T>& odd_ro
       const int64_t until = end - p < band ? end : p + band;
       strips.each([&](const Strip<T, 2, 1>& strip) FASTCONV_LAMBDA {
         const T* in = rows[0].in + strip.q + w.first;
-        const PairOut<T> out = {rows[0].out + 2 * p * width + 2 * strip.q, width, width - 2 * strip.q, even.out_end,
-                                strips.last == 0, even.relu};
+        const PairOut<T> out = {rows[0].out + 2 * p * width + 2 * strip.q,
+                                width,
+                                width - 2 * strip.q,
+                                even.out_end,
+                                strips.last == 0,
+                                even.relu};
         if (strip.whole)
           walk_rows_pair<T, kTwo, false>(strip, h, h.extent, in, w.in, ahead, p, until, weights, bias, out);
         else
@@ -128,8 +130,8 @@ bool has_middle(const TapAxis& two, const TapAxis& one, int residue) {
 }   // namespace
 
 template <class T>
-bool walk_pair(const PlaneForward<T>& even, const PlaneForward<T>& odd, int64_t first, int64_t last, int64_t begin,
-               int64_t end) {
+bool walk_pair(const PlaneForward<T>& even, const PlaneForward<T>& odd, int64_t first, int64_t last,
+               int64_t begin, int64_t end) {
   if (even.inputs != 1 || even.residues != 2 || odd.residues != 2) return false;
   if (has_middle(odd.h, even.h, 1) && has_middle(even.w[1], even.w[0], 1))
     return pair_planes<T, 1>(even, odd, first, last, begin, end), true;
@@ -137,7 +139,8 @@ bool walk_pair(const PlaneForward<T>& even, const PlaneForward<T>& odd, int64_t 
     return pair_planes<T, 0>(even, odd, first, last, begin, end), true;
   return false;
 }
-template bool walk_pair(const PlaneForward<float>&, const PlaneForward<float>&, int64_t, int64_t, int64_t, int64_t);
+template bool walk_pair(const PlaneForward<float>&, const PlaneForward<float>&, int64_t, int64_t, int64_t,
+                        int64_t);
 template bool walk_pair(const PlaneForward<double>&, const PlaneForward<double>&, int64_t, int64_t, int64_t,
                         int64_t);
 

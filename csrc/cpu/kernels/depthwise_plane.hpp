@@ -26,8 +26,8 @@ struct Plane {
 template <class T>
 bool walk_forward(const PlaneForward<T>&, int64_t first, int64_t last, int64_t begin, int64_t end);
 template <class T>
-bool walk_pair(const PlaneForward<T>& even, const PlaneForward<T>& odd, int64_t first, int64_t last, int64_t begin,
-               int64_t end);
+bool walk_pair(const PlaneForward<T>& even, const PlaneForward<T>& odd, int64_t first, int64_t last,
+               int64_t begin, int64_t end);
 template <class T>
 bool walk_gradient(const PlaneGradient<T>&, int64_t begin, int64_t end);
 

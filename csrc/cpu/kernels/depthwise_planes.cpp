@@ -218,8 +218,8 @@ void gradient_planes(const PlaneGradient<T>& args, int64_t begin, int64_t end) {
 }
 
 template <class T>
-void plane_pair(const PlaneForward<T>& even, const PlaneForward<T>& odd, int64_t first, int64_t last, int64_t begin,
-                int64_t end) {
+void plane_pair(const PlaneForward<T>& even, const PlaneForward<T>& odd, int64_t first, int64_t last,
+                int64_t begin, int64_t end) {
   if (walk_pair(even, odd, first, last, begin, end)) return;
   plane_forward(even, first, last, begin, end < even.h.out ? end : even.h.out);
   plane_forward(odd, first, last, begin, end < odd.h.out ? end : odd.h.out);
@@ -248,7 +248,7 @@ void fold(const T* vectors, int64_t count, T* to) {
 
 template <class T>
 DepthwiseKernels<T> plane_kernels() {
-  return {kLanes<T>, nullptr, nullptr, plane_forward<T>, plane_pair<T>, plane_gradient<T>, fold<T>};
+  return {kLanes<T>, nullptr, nullptr, nullptr, plane_forward<T>, plane_pair<T>, plane_gradient<T>, fold<T>};
 }
 template DepthwiseKernels<float> plane_kernels();
 template DepthwiseKernels<double> plane_kernels();

@@ -62,8 +62,8 @@ struct RowsOut {
 };
 
 template <class T, int kTaps, int kStride, bool kMasked>
-FASTCONV_INLINE void walk(const Walk<T, kTaps, kStride, kMasked>& walk, const TapAxis& h, int64_t begin, int64_t end,
-                          const Vec<T> (&weight)[kTaps][kTaps], Vec<T> bias, RowsOut<T> out) {
+FASTCONV_INLINE void walk(const Walk<T, kTaps, kStride, kMasked>& walk, const TapAxis& h, int64_t begin,
+                          int64_t end, const Vec<T> (&weight)[kTaps][kTaps], Vec<T> bias, RowsOut<T> out) {
   constexpr int kPending = Walk<T, kTaps, kStride, kMasked>::kPending;
   Vec<T> acc[kPending + 1];
   const auto next = [&]() FASTCONV_LAMBDA {
@@ -128,7 +128,8 @@ bool is_unit(const TapAxis& axis) { return axis.step == 1 || axis.taps == 1; }
 template <class T>
 bool walk_forward(const PlaneForward<T>& a, int64_t first, int64_t last, int64_t begin, int64_t end) {
   const TapAxis &h = a.h, &w = a.w[0];
-  if (a.residues != 1 || a.inputs != 1 || h.taps != w.taps || h.stride != w.stride || !is_unit(h) || !is_unit(w))
+  if (a.residues != 1 || a.inputs != 1 || h.taps != w.taps || h.stride != w.stride || !is_unit(h) ||
+      !is_unit(w))
     return false;
   if (h.out_step != 1 || w.out_step != 1) return false;
   if (h.taps == 3 && h.stride == 1) return walk_planes<T, 3, 1>(a, first, last, begin, end), true;

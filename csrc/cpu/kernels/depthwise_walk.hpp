@@ -1,5 +1,5 @@
-// Square kernels over planes: a vector of columns walks down the rows. Each row is loaded once and goes into all
-// outputs that it reaches, which wait in registers; of 3x3 kernels the weights stay there too.
+// Square kernels over planes: a vector of columns walks down the rows. Each row is loaded once and goes into
+// all outputs that it reaches, which wait in registers; of 3x3 kernels the weights stay there too.
 #pragma once
 
 #include "depthwise_columns.hpp"
@@ -38,8 +38,8 @@ struct Strip {
     whole = count == lanes && x0 >= 0 && x0 + (lanes - 1) * kStride + kTaps <= w.in;
     if (!whole) mask(w);
   }
-  // Calls body(s, vector of tap s) for a row; p is where the first tap of position q lies. Of stride 2 the lanes
-  // are in the order of every_second_mixed.
+  // Calls body(s, vector of tap s) for a row; p is where the first tap of position q lies. Of stride 2 the
+  // lanes are in the order of every_second_mixed.
   template <bool kMasked, class Body>
   FASTCONV_INLINE void taps(const T* p, Body body) const {
     constexpr int n = kLanes<T>;
@@ -81,7 +81,7 @@ struct Strips {
 
   FASTCONV_INLINE Strips(const TapAxis& axis, bool overlap) : w(axis), last(last_of(axis, overlap)) {
     left.move(w, 0);
-    right.move(w, last);
+    if (last > 0) right.move(w, last);
   }
   template <class Body>
   FASTCONV_INLINE void each(Body body) {

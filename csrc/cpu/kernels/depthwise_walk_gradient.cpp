@@ -1,8 +1,7 @@
 // Planes and 3x3 kernels, the gradient of the weight: its nine sums stay in registers while a vector of columns
 // walks down the rows, of several images where they are small.
-#include "depthwise_walk.hpp"
-
 #include "depthwise_plane.hpp"
+#include "depthwise_walk.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
@@ -133,11 +132,11 @@ FASTCONV_INLINE void gradient_images(const PlaneGradient<T>& a, Strips<T, kTaps,
     Sums<T> sums;
     for (int64_t n = 0; n < images; ++n, in += a.in_image, from += a.grad_image)
       if (strip.whole)
-        GradientWalk<T, kStride, false>{strip, mask, in, from, a.w.in, a.w.out, a.h.in, x_ahead, ahead}.positions(
-            a.h, begin, end, sums);
+        GradientWalk<T, kStride, false>{strip, mask, in, from, a.w.in, a.w.out, a.h.in, x_ahead, ahead}
+            .positions(a.h, begin, end, sums);
       else
-        GradientWalk<T, kStride, true>{strip, mask, in, from, a.w.in, a.w.out, a.h.in, x_ahead, ahead}.positions(
-            a.h, begin, end, sums);
+        GradientWalk<T, kStride, true>{strip, mask, in, from, a.w.in, a.w.out, a.h.in, x_ahead, ahead}
+            .positions(a.h, begin, end, sums);
     sums.add_to(a);
   });
 }
