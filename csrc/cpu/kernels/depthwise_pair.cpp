@@ -15,10 +15,10 @@ struct TwoColumns {
 
 template <class T>
 struct PairOut {
-  T* to;           // columns 2q and 2q + 1 of row 2p
-  int64_t width;   // of a row
-  int64_t left;    // columns from 2q on
-  const T* end;    // rows shorter than two vectors run over into the next, which are written later
+  T* to;                  // columns 2q and 2q + 1 of row 2p
+  int64_t width, ahead;   // of a row, and to what is fetched
+  int64_t left;           // columns from 2q on
+  const T* end;           // rows shorter than two vectors run over into the next, which are written later
   bool over, relu;
 
   FASTCONV_INLINE void put(Vec<T> even, Vec<T> odd) {
@@ -36,6 +36,7 @@ struct PairOut {
       store_partial(to, low, left < lanes ? int(left) : lanes);
       if (left > lanes) store_partial(to + lanes, high, left < 2 * lanes ? int(left - lanes) : lanes);
     }
+    if (ahead > 0) __builtin_prefetch(to + ahead, 1);
     to += width;
   }
 };
@@ -97,6 +98,7 @@ void pair_planes(const PlaneForward<T>& even_rows, const PlaneForward<T>& odd_ro
   TapAxis w = even.w[kTwo];
   w.out = even.w[0].out;
   const int64_t width = w.extent, band = walk_rows<T>(w.in + 2 * width), ahead = fetch_distance<T>(band * w.in);
+  const int64_t out_ahead = store_distance<T>(end - begin, band, 2 * width);
   Strips<T, 2, 1> strips(w, true);
   for (int64_t i = first; i < last; ++i) {
     const Plane<T> rows[2] = {{even, i}, {odd, i}};
@@ -108,6 +110,7 @@ void pair_planes(const PlaneForward<T>& even_rows, const PlaneForward<T>& odd_ro
         const T* in = rows[0].in + strip.q + w.first;
         const PairOut<T> out = {rows[0].out + 2 * p * width + 2 * strip.q,
                                 width,
+                                out_ahead,
                                 width - 2 * strip.q,
                                 even.out_end,
                                 strips.last == 0,

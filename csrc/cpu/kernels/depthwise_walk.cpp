@@ -43,7 +43,7 @@ struct Walk {
 template <class T>
 struct RowsOut {
   T* to;
-  int64_t pitch;
+  int64_t pitch, ahead;
   const T* end;   // rows shorter than a vector run over into the next, which are written later
   int count;
   bool relu;
@@ -57,6 +57,7 @@ struct RowsOut {
       store(to, v);
     else
       store_partial(to, v, count);
+    if (kStride == 1 && ahead > 0) __builtin_prefetch(to + ahead, 1);
     to += pitch;
   }
 };
@@ -99,6 +100,7 @@ void walk_planes(const PlaneForward<T>& args, int64_t first, int64_t last, int64
   Strips<T, kTaps, kStride> strips(w, true);
   const int64_t band = walk_rows<T>(kStride * w.in + w.extent);
   const int64_t ahead = fetch_distance<T>(band * kStride * w.in);
+  const int64_t out_ahead = store_distance<T>(end - begin, band, w.extent);
   for (int64_t i = first; i < last; ++i) {
     const Plane<T> plane(a, i);
     Vec<T> weight[kTaps][kTaps];
@@ -111,7 +113,8 @@ void walk_planes(const PlaneForward<T>& args, int64_t first, int64_t last, int64
       const int64_t until = end - p < band ? end : p + band;
       strips.each([&](const Strip<T, kTaps, kStride>& strip) FASTCONV_LAMBDA {
         const T* in = plane.in + strip.q * kStride + w.first;
-        const RowsOut<T> out = {plane.out + p * w.extent + strip.q, w.extent, a.out_end, strip.count, a.relu};
+        const RowsOut<T> out = {
+            plane.out + p * w.extent + strip.q, w.extent, out_ahead, a.out_end, strip.count, a.relu};
         if (strip.whole)
           walk<T, kTaps, kStride, false>({strip, in, w.in, a.h.in, ahead}, a.h, p, until, weight, bias, out);
         else

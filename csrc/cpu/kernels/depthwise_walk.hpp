@@ -22,6 +22,12 @@ FASTCONV_INLINE int64_t fetch_distance(int64_t elements) {
   return elements < kLeast ? kLeast : elements;
 }
 
+// The same of results, 0 for none: of small planes they come as fast without.
+template <class T>
+FASTCONV_INLINE int64_t store_distance(int64_t rows, int64_t band, int64_t row_elements) {
+  return rows > band ? fetch_distance<T>(band * row_elements) : 0;
+}
+
 // Positions [q, q + count) of a row, as kTaps taps of step 1 see them.
 template <class T, int kTaps, int kStride>
 struct Strip {
