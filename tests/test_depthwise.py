@@ -1,4 +1,4 @@
-"""Depthwise convolution: square kernels walk over planes and pixels, and every way in which a walk may begin or end."""
+"""Depthwise convolution: kernels that walk over planes and pixels, wherever they begin and end."""
 
 from __future__ import annotations
 
@@ -48,6 +48,10 @@ def test_a_nan_stays_where_it_reaches(cpu, layout, stride, padding, place):
     y = cpu.ops.conv2d(lay_out(x, layout), weight, **arguments)
     assert_exact(y, expected, np.float32)
     grad = exact_integers(y.shape, 3, low=1)
-    dw, _ = reference.conv2d_backward_weight(grad.astype(float), x.astype(float), weight.shape, **arguments)
-    got, _ = cpu.ops.conv2d_backward_weight(lay_out(grad, layout), lay_out(x, layout), weight.shape, **arguments)
+    dw, _ = reference.conv2d_backward_weight(
+        grad.astype(float), x.astype(float), weight.shape, **arguments
+    )
+    got, _ = cpu.ops.conv2d_backward_weight(
+        lay_out(grad, layout), lay_out(x, layout), weight.shape, **arguments
+    )
     assert_exact(got, dw, np.float32)

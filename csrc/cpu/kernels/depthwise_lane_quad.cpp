@@ -2,6 +2,7 @@
 // taps and the other the middle one: a pixel of the gradient is loaded once a row of results for the four that
 // it reaches.
 #include "depthwise_lanes.hpp"
+#include "depthwise_residues.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
@@ -51,6 +52,13 @@ struct QuadWalk {
         to[v][r] = there && uint64_t(x) < uint64_t(pixels) ? load(in[v] + r * row + x * pixel) : zero<T>();
       }
   }
+  // What the next two rows read and write.
+  FASTCONV_INLINE void fetch(int64_t q, int64_t x) const {
+    __builtin_prefetch(in[0] + 2 * row + x * pixel);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i)
+      __builtin_prefetch(out[0] + (2 + i / 2) * out_row + (2 * q + i % 2) * out_pixel, 1);
+  }
   FASTCONV_INLINE void put(int v, int64_t q, int h, int w, Vec<T> value) const {
     store(out[v] + h * out_row + (2 * q + w) * out_pixel,
           relu ? select<T>(value < zero<T>(), zero<T>(), value) : value);
@@ -90,7 +98,7 @@ struct QuadWalk {
     read(q + first, left);
     for (; q < end && 2 * q + 1 < extent; ++q) {
       read(q + first + 1, right);
-      if (far) __builtin_prefetch(in[0] + 2 * row + (q + first + 1) * pixel);
+      if (far) fetch(q, q + first + 1);
       results<true>(q, left, right, bias);
 #pragma GCC unroll 2
       for (int v = 0; v < kWide; ++v) left[v][0] = right[v][0], left[v][1] = right[v][1];
@@ -154,11 +162,6 @@ void quad_rows(const LaneForward<T>* parts, int64_t begin, int64_t end) {
         quad_row<T, kTwo, false, false>(a, p, weights, first, blocks);
     }
   }
-}
-
-bool has_middle(const TapAxis& two, const TapAxis& one, int residue) {
-  return two.taps == 2 && two.step == 1 && one.taps == 1 && two.stride == 1 && two.out_step == 2 &&
-         one.first == two.first + (residue == 0);
 }
 
 }   // namespace

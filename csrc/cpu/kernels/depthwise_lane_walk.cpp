@@ -52,7 +52,7 @@ struct RowWalk {
 template <class T, int kStride, int kRows, int kWide, class Weight>
 FASTCONV_INLINE void walk_row(const RowWalk<T, kStride, kRows, kWide>& walk, int64_t q, int64_t end,
                               int64_t first_tap, Weight weight, const T* bias, bool relu,
-                              T* const (&out)[kWide], int64_t pitch) {
+                              T* const (&out)[kWide], int64_t pitch, int64_t next_row) {
   constexpr int kPending = RowWalk<T, kStride, kRows, kWide>::kPending, lanes = kLanes<T>;
   Vec<T> acc[kWide][kPending + 1], first[kWide];
   T* to[kWide];
@@ -75,6 +75,7 @@ FASTCONV_INLINE void walk_row(const RowWalk<T, kStride, kRows, kWide>& walk, int
 #pragma GCC unroll 4
     for (int v = 0; v < kWide; ++v) {
       store(to[v], relu ? select<T>(acc[v][0] < zero<T>(), zero<T>(), acc[v][0]) : acc[v][0]);
+      if (walk.far && v == 0) __builtin_prefetch(to[v] + next_row, 1);
       to[v] += pitch;
     }
     next();
@@ -117,11 +118,11 @@ FASTCONV_INLINE void walk_blocks(const LaneForward<T>& a, int64_t p, const TapRo
         for (int s = 0; s < kTaps; ++s) w[r][s] = walk.weight(r, s, 0);
       walk_row(
           walk, q, end, a.w.first, [&](int r, int s, int) FASTCONV_LAMBDA { return w[r][s]; }, bias, a.relu,
-          out, pitch);
+          out, pitch, a.h.out_step * a.w.extent * a.out_channels);
     } else {
       walk_row(
           walk, q, end, a.w.first, [&](int r, int s, int v) FASTCONV_LAMBDA { return walk.weight(r, s, v); },
-          bias, a.relu, out, pitch);
+          bias, a.relu, out, pitch, a.h.out_step * a.w.extent * a.out_channels);
     }
   });
 }

@@ -1,6 +1,7 @@
 // Backward-input of 3x3 kernels of stride 2 over planes. Along each axis one residue of the result has two taps
 // and the other the middle one; a row of the gradient is loaded once for the three rows that it reaches.
 #include "depthwise_plane.hpp"
+#include "depthwise_residues.hpp"
 #include "depthwise_walk.hpp"
 #include "lanes.hpp"
 
@@ -122,12 +123,6 @@ void pair_planes(const PlaneForward<T>& even_rows, const PlaneForward<T>& odd_ro
       });
     }
   }
-}
-
-// Whether an axis has two taps for one residue and between them the only one of the other.
-bool has_middle(const TapAxis& two, const TapAxis& one, int residue) {
-  return two.taps == 2 && two.step == 1 && one.taps == 1 && two.stride == 1 && two.out_step == 2 &&
-         one.first == two.first + (residue == 0);
 }
 
 }   // namespace
