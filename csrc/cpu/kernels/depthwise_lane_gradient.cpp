@@ -132,13 +132,12 @@ void add_bias(const LaneGradient<T>& a, int64_t p, int64_t b) {
 
 template <class T, int kStride>
 void walk_rows(const LaneGradient<T>& args, int64_t begin, int64_t end) {
+  constexpr int64_t kTogether = 4;   // rows that share sums, and whose lines wait in L1 for the next block
   const LaneGradient<T> a = args;
-  // Rows that share sums, and whose lines wait in L1 for the next block.
-  const int64_t together = 112 / a.w.out < 4 ? 4 : 112 / a.w.out;
   for (int64_t p = begin; p < end;) {
     const TapRows rows(a.h, p);
     int64_t count = 1;
-    for (; count < together && p + count < end; ++count) {
+    for (; count < kTogether && p + count < end; ++count) {
       const TapRows more(a.h, p + count);
       if (more.first != rows.first || more.count != rows.count) break;
     }
@@ -157,8 +156,8 @@ void walk_rows(const LaneGradient<T>& args, int64_t begin, int64_t end) {
 
 template <class T>
 bool lane_walk_gradient(const LaneGradient<T>& a, int64_t begin, int64_t end) {
-  constexpr int64_t kFew = 14;   // shorter runs of stride 2 are slower than tiles
-  if (!is_lane_walk(a) || (a.w.stride == 2 && a.w.out < kFew)) return false;
+  constexpr int64_t kFew = 28;   // shorter rows come as fast in tiles, whose vectors share lines sooner
+  if (!is_lane_walk(a) || a.w.out < kFew) return false;
   a.w.stride == 1 ? walk_rows<T, 1>(a, begin, end) : walk_rows<T, 2>(a, begin, end);
   return true;
 }
