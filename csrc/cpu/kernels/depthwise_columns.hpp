@@ -116,6 +116,13 @@ struct Columns {
     const int end = clamp_lane(last, count);
     return {clamp_lane(first, end), end};
   }
+  // The elements of every second lane, seen from element `offset` on.
+  static FASTCONV_INLINE LaneRange halves(LaneRange r, int offset) {
+    constexpr int n = kLanes<T>;
+    if (r.begin >= r.end) return {0, 0};
+    const int end = clamp_lane(2 * r.end - 1 - offset, n);
+    return {clamp_lane(2 * r.begin - offset, end), end};
+  }
   FASTCONV_INLINE Columns(const TapAxis& w, const T* from, int64_t q, int64_t s, int count)
       : Columns(w, from, q * w.stride + w.first + s * w.step, count) {}
   // Row y0 + i. kWhole: as `whole` says.
@@ -151,13 +158,6 @@ struct Columns {
         low(kStride == 1 ? range : halves(range, 0)),
         high(halves(range, kLanes<T> - 1)),
         whole(kStride > 0 && range.begin == 0 && range.end == kLanes<T>) {}
-  // The elements of every second lane, seen from element `offset` on.
-  static FASTCONV_INLINE LaneRange halves(LaneRange r, int offset) {
-    constexpr int n = kLanes<T>;
-    if (r.begin >= r.end) return {0, 0};
-    const int end = clamp_lane(2 * r.end - 1 - offset, n);
-    return {clamp_lane(2 * r.begin - offset, end), end};
-  }
 };
 
 }   // namespace

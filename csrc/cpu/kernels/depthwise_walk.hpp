@@ -71,9 +71,10 @@ struct Strip {
   __attribute__((noinline)) void mask(const TapAxis& w) {
 #pragma GCC unroll 1
     for (int s = 0; s < kTaps; ++s) {
-      const Columns<T, kStride> columns(w, nullptr, q, s, count);
-      low[s] = columns.low;
-      high[s] = columns.high;
+      using Taps = Columns<T, kStride>;
+      const LaneRange range = Taps::inside(w, q * kStride + w.first + s, count);
+      low[s] = LaneMask<T>(kStride == 1 ? range : Taps::halves(range, 0));
+      high[s] = LaneMask<T>(Taps::halves(range, kLanes<T> - 1));
     }
   }
 };
