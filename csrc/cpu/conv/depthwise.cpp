@@ -16,7 +16,7 @@ namespace {
 // Bytes of a pixel's channels that pass over a row together: pieces of fewer lines come slowly from memory, of
 // more a few rows no longer stay in L1.
 constexpr int64_t kBundleBytes = 512;
-// Larger inputs are not in the caches when they are read: lines are fetched ahead.
+// More than this is not in the caches when it is read: lines are fetched ahead.
 constexpr int64_t kNearBytes = 8 << 20;
 
 // The output channels as vectors, and where each finds its inputs.
@@ -50,8 +50,8 @@ struct Lanes {
     return block == 0 ? 0 : blocks[block - 1].at + blocks[block - 1].count - blocks[block].at;
   }
 
-  // `read`: elements that all chunks read.
-  void fill(const Correlation& c, int64_t read, LaneArgs<T>& args) const {
+  // `touched`: elements that all chunks read and write.
+  void fill(const Correlation& c, int64_t touched, LaneArgs<T>& args) const {
     args.sources = sources.data();
     args.blocks = blocks.data();
     args.h = tap_axis(c.h);
@@ -60,7 +60,7 @@ struct Lanes {
     args.out_channels = c.out_channels * c.groups;
     args.inputs = c.in_channels;
     args.permute = c.in_channels > 1 || c.out_channels > 1 || args.in_channels < lanes;
-    args.far = !args.permute && read * int64_t(sizeof(T)) > kNearBytes;
+    args.far = !args.permute && touched * int64_t(sizeof(T)) > kNearBytes;
   }
 
  private:
@@ -139,9 +139,12 @@ template <class T>
 std::vector<LaneForward<T>> passes_of(const std::vector<Correlation>& parts, const CorrelationData<T>& data,
                                       const Lanes<T>& plan, T* to) {
   std::vector<LaneForward<T>> passes;
+  const Correlation& c = parts.front();
+  const int64_t touched =
+      c.batch * c.groups * (c.h.in * c.w.in * c.in_channels + c.h.extent * c.w.extent * c.out_channels);
   for (const Correlation& part : parts) {
     LaneForward<T> args{};
-    plan.fill(part, part.batch * part.h.in * part.w.in * part.in_channels * part.groups, args);
+    plan.fill(part, touched, args);
     args.relu = data.activation == Activation::relu;
     args.weights = to;
     const int64_t size = int64_t(plan.blocks.size()) * weight_size<T>(part);
@@ -202,6 +205,7 @@ void run_parts(const std::vector<Correlation>& parts, const CorrelationData<T>& 
       args.in = data.in + n * in_image;
       args.out = data.out + n * c.h.extent * out_row;
     }
+    if (own.size() == 4 && kernels<T>().depthwise.lane_quad(own.data(), begin, end)) return;
     for (int64_t p = begin; p < end; p += step)
       for (const LaneForward<T>& args : own)
         kernels<T>().depthwise.lane_forward(args, p, std::min({end, args.h.out, p + step}));

@@ -60,6 +60,12 @@ std::vector<PlaneForward<T>> passes_of(const std::vector<Correlation>& parts, co
   return passes;
 }
 
+// Whether the passes are the two residues of the rows.
+template <class T>
+bool is_pair(const std::vector<PlaneForward<T>>& passes) {
+  return passes.size() == 2 && passes[0].h.out_step == 2 && passes[0].h.out_first == 0;
+}
+
 template <class T>
 void run_parts(const std::vector<Correlation>& parts, const CorrelationData<T>& data) {
   const Correlation& c = parts.front();
@@ -81,10 +87,14 @@ void run_parts(const std::vector<Correlation>& parts, const CorrelationData<T>& 
   const int64_t wanted = std::clamp<int64_t>(div_up(kChunks, planes), 1, int64_t(cost / kChunkFlops) + 1);
   const int64_t band = round_up(div_up(rows, wanted), kRows), bands = div_up(rows, band);
   const auto compute = [&](int64_t first, int64_t last, int64_t begin, int64_t end) {
-    for (PlaneForward<T> args : passes) {
+    std::vector<PlaneForward<T>> own = passes;
+    for (PlaneForward<T>& args : own)
       args.out_end = data.out + (last - 1) * out_plane + std::min(c.h.extent, end * c.h.out_step) * c.w.extent;
-      kernels<T>().depthwise.plane_forward(args, first, last, begin, std::min(end, args.h.out));
-    }
+    if (is_pair(own))
+      kernels<T>().depthwise.plane_pair(own[0], own[1], first, last, begin, end);
+    else
+      for (const PlaneForward<T>& args : own)
+        kernels<T>().depthwise.plane_forward(args, first, last, begin, std::min(end, args.h.out));
     for (int64_t plane = first; plane < last && finish; ++plane) {
       T* out = data.out + plane * out_plane + begin * c.w.extent;
       finish(out, out, (end - begin) * c.w.extent);

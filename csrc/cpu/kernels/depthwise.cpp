@@ -1,6 +1,7 @@
 // Channels last: tiles of eight pixels of a row, channels along the vectors.
 #include "depthwise.hpp"
 
+#include "depthwise_lanes.hpp"
 #include "depthwise_tile.hpp"
 #include "lanes.hpp"
 
@@ -243,12 +244,14 @@ void gradient_from(const LaneGradient<T>& a, int64_t begin, int64_t end) {
 
 template <class T>
 void lane_forward(const LaneForward<T>& a, int64_t begin, int64_t end) {
+  if (lane_walk(a, begin, end)) return;
   a.permute ? forward_from<T, Source::permuted>(a, begin, end)
             : forward_from<T, Source::channels>(a, begin, end);
 }
 
 template <class T>
 void lane_gradient(const LaneGradient<T>& a, int64_t begin, int64_t end) {
+  if (lane_walk_gradient(a, begin, end)) return;
   a.permute ? gradient_from<T, Source::permuted>(a, begin, end)
             : gradient_from<T, Source::channels>(a, begin, end);
 }
@@ -261,6 +264,7 @@ DepthwiseKernels<T> depthwise_kernels() {
   kernels.lanes = kLanes<T>;
   kernels.lane_forward = lane_forward<T>;
   kernels.lane_gradient = lane_gradient<T>;
+  kernels.lane_quad = lane_quad<T>;
   return kernels;
 }
 template DepthwiseKernels<float> depthwise_kernels();

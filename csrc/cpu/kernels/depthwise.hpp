@@ -89,8 +89,14 @@ struct DepthwiseKernels {
   // Positions [begin, end) of the axis h.
   void (*lane_forward)(const LaneForward<T>&, int64_t begin, int64_t end);
   void (*lane_gradient)(const LaneGradient<T>&, int64_t begin, int64_t end);
+  // Four residues of stride 2, the rows' outermost: positions [begin, end) of the even rows and as many of the
+  // odd ones. False, and nothing done, where the kernel does not know them.
+  bool (*lane_quad)(const LaneForward<T>* parts, int64_t begin, int64_t end);
   // The same of planes [first, last) of all images.
   void (*plane_forward)(const PlaneForward<T>&, int64_t first, int64_t last, int64_t begin, int64_t end);
+  // The same of both residues of the rows.
+  void (*plane_pair)(const PlaneForward<T>& even, const PlaneForward<T>& odd, int64_t first, int64_t last,
+                     int64_t begin, int64_t end);
   // Output rows [begin, end) of all images.
   void (*plane_gradient)(const PlaneGradient<T>&, int64_t begin, int64_t end);
   // to[i] = the sum of the lanes of vector i.

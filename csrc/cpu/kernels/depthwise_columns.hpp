@@ -18,18 +18,32 @@ template <class T>
 struct LaneMask {
 #if defined(__AVX512F__)
   uint32_t bits;
+#elif defined(__AVX2__)
+  Mask<T> bits;
 #else
   LaneRange range;
 #endif
+  LaneMask() = default;
   FASTCONV_INLINE explicit LaneMask(LaneRange r)
 #if defined(__AVX512F__)
       : bits(((1u << r.end) - 1) & ~((1u << r.begin) - 1))
+#elif defined(__AVX2__)
+      : bits(between(r))
 #else
       : range(r)
 #endif
   {
   }
   FASTCONV_INLINE Vec<T> load_from(const T* p) const;
+#if defined(__AVX2__) && !defined(__AVX512F__)
+
+ private:
+  static FASTCONV_INLINE Mask<T> between(LaneRange r) {
+    Mask<T> lane{}, from = lane + r.begin, to = lane + r.end;
+    for (int i = 0; i < kLanes<T>; ++i) lane[i] = i;
+    return (lane >= from) & (lane < to);
+  }
+#endif
 };
 
 #if defined(__AVX512F__)
@@ -44,17 +58,11 @@ FASTCONV_INLINE Vec<double> LaneMask<double>::load_from(const double* p) const {
 #elif defined(__AVX2__)
 template <>
 FASTCONV_INLINE Vec<float> LaneMask<float>::load_from(const float* p) const {
-  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  const __m256i from = _mm256_cmpgt_epi32(lane, _mm256_set1_epi32(range.begin - 1));
-  return (Vec<float>)_mm256_maskload_ps(
-      p, _mm256_and_si256(from, _mm256_cmpgt_epi32(_mm256_set1_epi32(range.end), lane)));
+  return (Vec<float>)_mm256_maskload_ps(p, (__m256i)bits);
 }
 template <>
 FASTCONV_INLINE Vec<double> LaneMask<double>::load_from(const double* p) const {
-  const __m256i lane = _mm256_setr_epi64x(0, 1, 2, 3);
-  const __m256i from = _mm256_cmpgt_epi64(lane, _mm256_set1_epi64x(range.begin - 1));
-  return (Vec<double>)_mm256_maskload_pd(
-      p, _mm256_and_si256(from, _mm256_cmpgt_epi64(_mm256_set1_epi64x(range.end), lane)));
+  return (Vec<double>)_mm256_maskload_pd(p, (__m256i)bits);
 }
 #else
 template <class T>
@@ -65,6 +73,31 @@ FASTCONV_INLINE Vec<T> LaneMask<T>::load_from(const T* p) const {
   return v;
 }
 #endif
+
+// Even and odd elements of 2 * kLanes from low on, in the order of every_second_mixed; high starts kLanes
+// after.
+template <class T>
+FASTCONV_INLINE Vec<T> even_mixed(Vec<T> low, Vec<T> high) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  if constexpr (kLanes<T> == 4) return __builtin_shufflevector(low, high, 0, 4, 2, 6);
+  if constexpr (kLanes<T> == 8) return __builtin_shufflevector(low, high, 0, 2, 8, 10, 4, 6, 12, 14);
+#else
+  return even_lanes<T>(low, high);
+#endif
+}
+template <class T>
+FASTCONV_INLINE Vec<T> odd_mixed(Vec<T> low, Vec<T> high) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  if constexpr (kLanes<T> == 4) return __builtin_shufflevector(low, high, 1, 5, 3, 7);
+  if constexpr (kLanes<T> == 8) return __builtin_shufflevector(low, high, 1, 3, 9, 11, 5, 7, 13, 15);
+#else
+  if constexpr (kLanes<T> == 2) return __builtin_shufflevector(low, high, 1, 3);
+  if constexpr (kLanes<T> == 4) return __builtin_shufflevector(low, high, 1, 3, 5, 7);
+  if constexpr (kLanes<T> == 8) return __builtin_shufflevector(low, high, 1, 3, 5, 7, 9, 11, 13, 15);
+  if constexpr (kLanes<T> == 16)
+    return __builtin_shufflevector(low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+#endif
+}
 
 // The columns of a row that positions [q, q + count) of axis w read through tap s; zeros where there are none.
 // Of stride 2 they come in the order of every_second_mixed. kStride: of the columns, 0 for any.
@@ -82,6 +115,13 @@ struct Columns {
     const int64_t last = w.in > x0 ? (w.in - x0 - 1) / stride + 1 : 0;
     const int end = clamp_lane(last, count);
     return {clamp_lane(first, end), end};
+  }
+  // The elements of every second lane, seen from element `offset` on.
+  static FASTCONV_INLINE LaneRange halves(LaneRange r, int offset) {
+    constexpr int n = kLanes<T>;
+    if (r.begin >= r.end) return {0, 0};
+    const int end = clamp_lane(2 * r.end - 1 - offset, n);
+    return {clamp_lane(2 * r.begin - offset, end), end};
   }
   FASTCONV_INLINE Columns(const TapAxis& w, const T* from, int64_t q, int64_t s, int count)
       : Columns(w, from, q * w.stride + w.first + s * w.step, count) {}
@@ -118,13 +158,6 @@ struct Columns {
         low(kStride == 1 ? range : halves(range, 0)),
         high(halves(range, kLanes<T> - 1)),
         whole(kStride > 0 && range.begin == 0 && range.end == kLanes<T>) {}
-  // The elements of every second lane, seen from element `offset` on.
-  static FASTCONV_INLINE LaneRange halves(LaneRange r, int offset) {
-    constexpr int n = kLanes<T>;
-    if (r.begin >= r.end) return {0, 0};
-    const int end = clamp_lane(2 * r.end - 1 - offset, n);
-    return {clamp_lane(2 * r.begin - offset, end), end};
-  }
 };
 
 }   // namespace

@@ -1,25 +1,11 @@
 // Planes of one row, where tiles of eight rows would be empty: a tile is eight vectors side by side.
 #pragma once
 
+#include "depthwise_plane.hpp"
 #include "depthwise_tile.hpp"
 
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
-
-// What one output plane is made of, and where it lies.
-template <class T>
-struct Plane {
-  const T *in, *weights[2];
-  T bias, *out;
-
-  FASTCONV_INLINE Plane(const PlaneForward<T>& a, int64_t plane) {
-    const int64_t k = plane % (a.groups * a.outputs);
-    in = a.in + plane / a.outputs * a.inputs * a.h.in * a.w[0].in;
-    for (int i = 0; i < a.residues; ++i) weights[i] = a.weights[i] + k * a.inputs * a.w[i].taps * a.h.taps;
-    bias = a.bias ? a.bias[k] : T(0);
-    out = a.out + plane * a.h.extent * a.w[0].extent;
-  }
-};
 
 inline bool is_line(const TapAxis& h) { return h.out == 1 && h.taps == 1 && h.first >= 0 && h.first < h.in; }
 

@@ -145,6 +145,7 @@ void forward_pairs(const PlaneForward<T>& args, int64_t first, int64_t last, int
 
 template <class T>
 void plane_forward(const PlaneForward<T>& a, int64_t first, int64_t last, int64_t begin, int64_t end) {
+  if (walk_forward(a, first, last, begin, end)) return;
   if (a.residues == 2) {
     if (a.h.taps == 1) return forward_pairs<T, 1>(a, first, last, begin, end);
     return a.h.taps == 2 && a.h.step == 1 ? forward_pairs<T, 2>(a, first, last, begin, end)
@@ -217,7 +218,16 @@ void gradient_planes(const PlaneGradient<T>& args, int64_t begin, int64_t end) {
 }
 
 template <class T>
+void plane_pair(const PlaneForward<T>& even, const PlaneForward<T>& odd, int64_t first, int64_t last,
+                int64_t begin, int64_t end) {
+  if (walk_pair(even, odd, first, last, begin, end)) return;
+  plane_forward(even, first, last, begin, end < even.h.out ? end : even.h.out);
+  plane_forward(odd, first, last, begin, end < odd.h.out ? end : odd.h.out);
+}
+
+template <class T>
 void plane_gradient(const PlaneGradient<T>& a, int64_t begin, int64_t end) {
+  if (walk_gradient(a, begin, end)) return;
   choose_columns<3>(a.h, a.w.stride, [&](auto kind, auto columns) FASTCONV_LAMBDA {
     gradient_planes<T, decltype(kind)::taps, decltype(kind)::stride, decltype(columns)::value>(a, begin, end);
   });
@@ -238,7 +248,7 @@ void fold(const T* vectors, int64_t count, T* to) {
 
 template <class T>
 DepthwiseKernels<T> plane_kernels() {
-  return {kLanes<T>, nullptr, nullptr, plane_forward<T>, plane_gradient<T>, fold<T>};
+  return {kLanes<T>, nullptr, nullptr, nullptr, plane_forward<T>, plane_pair<T>, plane_gradient<T>, fold<T>};
 }
 template DepthwiseKernels<float> plane_kernels();
 template DepthwiseKernels<double> plane_kernels();
