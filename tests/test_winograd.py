@@ -27,9 +27,9 @@ from fastconv.testing import (
 PASSES = ("forward", "backward_input", "backward_weight")
 
 
-def variant(problem, pass_name):
+def variant(problem, pass_name, algorithm="winograd"):
     lies = "contiguous"
-    return _core.conv_implementation(problem, pass_name, "float32", lies, lies, "winograd")
+    return _core.conv_implementation(problem, pass_name, "float32", lies, lies, algorithm)
 
 
 SMALL_TILES = [
@@ -46,12 +46,9 @@ def test_small_tiles_are_exact_on_integers(cpu, descriptor, pass_name):
         check(cpu.ops, descriptor, pass_name, layout, "float32", algorithm="winograd")
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("pass_name", PASSES)
-@pytest.mark.parametrize("descriptor", descriptor_set("winograd"))
-def test_error_stays_within_the_documented_bound(cpu, descriptor, pass_name, dtype):
+def check_bound(cpu, descriptor, pass_name, dtype, algorithm):
     problem = parse_descriptor(descriptor)
-    bound = WINOGRAD_EPS[variant(problem, pass_name)] * float(np.finfo(dtype).eps)
+    bound = WINOGRAD_EPS[variant(problem, pass_name, algorithm)] * float(np.finfo(dtype).eps)
     shapes = [array.shape for array in arrays_of(problem, 0)]
     arrays = [normal(shape, seed, dtype) for seed, shape in enumerate(shapes)]
     wide = tuple(a.astype(np.longdouble if dtype == "float64" else float) for a in arrays)
@@ -60,12 +57,19 @@ def test_error_stays_within_the_documented_bound(cpu, descriptor, pass_name, dty
         laid = tuple(lay_out(array, layout) for array in arrays)
         out = Poisoned(expected[0].shape, dtype, layout) if pass_name != "backward_weight" else None
         place = out.array if out else None
-        results = run(cpu.ops, problem, pass_name, laid, place, algorithm="winograd")
+        results = run(cpu.ops, problem, pass_name, laid, place, algorithm=algorithm)
         repeat = repeat_line(descriptor, pass_name, layout, dtype, 0)
         if out:
             out.check(repeat)
         for got, want in zip(results, expected, strict=True):
             assert relative_l2(got, want) <= bound, repeat
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("pass_name", PASSES)
+@pytest.mark.parametrize("descriptor", descriptor_set("winograd"))
+def test_error_stays_within_the_documented_bound(cpu, descriptor, pass_name, dtype):
+    check_bound(cpu, descriptor, pass_name, dtype, "winograd")
 
 
 def test_gradient_and_input_may_lie_differently(cpu):
@@ -151,3 +155,71 @@ def test_other_kernels_are_refused():
     strided = normal((4, 3, 3, 3), 3)
     with pytest.raises(ValueError, match="winograd"):
         ops.conv2d(x, strided, stride=2, algorithm="winograd")
+
+
+# Strided kernels that are computed without strides, residues as channels.
+FOLDED = [
+    "n8c3h67k96r11sh4",
+    "n8c3h70k96r11sh4",  # the last two rows and columns are read by no output
+    "n8c16h41w38k64r5sh2p2",
+    "n2c32h30k64r6sh2ph1pw2",
+    "n2c32h50k64r9sh3p4",
+    "n4c32h33w45k64r6s9sh2sw3ph0pw8",
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("pass_name", PASSES)
+@pytest.mark.parametrize("descriptor", FOLDED)
+def test_folded_within_the_same_bound(cpu, descriptor, pass_name, dtype):
+    check_bound(cpu, descriptor, pass_name, dtype, "auto")
+
+
+def test_strided_kernels_folded_where_it_pays():
+    for descriptor, expected in {
+        "n16c3h227k96r11sh4": "yyy",  # AlexNet's first
+        "n1c3h227k64r11sh4p2": "yyy",
+        "n8c64h56k128r5sh2p2": "yyy",
+        "n8c3h224k64r7sh2p3": "nnn",  # kernels of 4x4 then
+        "n8c64h56k128r3sh2p1": "nnn",
+        "n8c64h56k128r5sh2p2dh2": "nnn",
+        "n8c64h56k128r1sh2": "nnn",
+        "n8g2c64h56k128r5sh2p2": "nnn",
+        "n32c1h64k8r5sh2p2": "nnn",
+    }.items():
+        problem = parse_descriptor(descriptor)
+        names = [variant(problem, pass_name, "auto") for pass_name in PASSES]
+        assert "".join("yn"[not name.startswith("winograd")] for name in names) == expected, names
+        for pass_name in PASSES:
+            assert not variant(problem, pass_name, "direct").startswith("winograd")
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
+def test_folded_transposed_with_bias_and_activation(cpu, activation, layout):
+    """Where nothing is added to the result it is the activation of the bias."""
+    x, bias = normal((8, 96, 15, 15), 1), normal((3,), 3)
+    weight = normal((96, 3, 11, 11), 2) / np.float32(26)  # sums of about 1
+    window = {"stride": 4, "output_padding": 3}
+    y = cpu.ops.conv_transpose2d(lay_out(x, layout), weight, bias, activation=activation, **window)
+    assert y.shape == (8, 3, 70, 70)
+    wide = (a.astype(float) for a in (x, weight, bias))
+    expected = reference.conv_transpose2d(*wide, **window)
+    if activation is not None:
+        expected = getattr(reference, activation)(expected)
+    assert relative_l2(y, expected) <= 12 * np.finfo("float32").eps
+    rest = bias if activation is None else getattr(reference, activation)(bias)
+    np.testing.assert_allclose(y[:, :, 68:], np.broadcast_to(rest[:, None, None], (8, 3, 2, 70)))
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+def test_folded_and_pooled_as_the_two_operations(cpu, layout):
+    problem = parse_descriptor("n8c3h67k96r11sh4")
+    x, weight = lay_out(normal(problem.input_shape, 1), layout), normal(problem.weight_shape, 2)
+    bias = normal((96,), 3)
+    pooled, indices = cpu.ops.conv2d_max_pool2d(
+        x, weight, bias, (4, 0, 1, 1), (3, 2, 0, 1, False), activation="relu", return_indices=True
+    )
+    y = cpu.ops.conv2d(x, weight, bias, 4, activation="relu")
+    expected = ops.max_pool2d(y, 3, 2, return_indices=True)
+    assert np.array_equal(pooled, expected[0]) and np.array_equal(indices, expected[1])
