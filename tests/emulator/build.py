@@ -98,7 +98,7 @@ def compile_source(source: Path) -> Path:
         made, rule = Path(folder) / "made.o", Path(folder) / "made.d"
         command = [*flags_of(source), f"-I{ROOT / 'csrc'}", "-MMD", "-MF", str(rule)]
         run([*command, "-c", str(source), "-o", str(made)])
-        used = {os.path.normpath(name) for name in dependencies(rule.read_text())}
+        used = {os.path.abspath(name) for name in dependencies(rule.read_text())}
         written = Path(folder) / "made.json"
         written.write_text(json.dumps({name: digest(Path(name).read_bytes()) for name in used}))
         written.replace(manifest)
