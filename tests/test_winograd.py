@@ -159,12 +159,12 @@ def test_other_kernels_are_refused():
 
 # Strided kernels that are computed without strides, residues as channels.
 FOLDED = [
-    "n8c3h67k96r11sh4",
-    "n8c3h70k96r11sh4",  # the last two rows and columns are read by no output
-    "n8c16h41w38k64r5sh2p2",
-    "n2c32h30k64r6sh2ph1pw2",
-    "n2c32h50k64r9sh3p4",
-    "n4c32h33w45k64r6s9sh2sw3ph0pw8",
+    "n4c3h115k96r11sh4",
+    "n4c3h118k96r11sh4",  # the last three rows and columns are read by no output
+    "n3c32h63w64k96r5sh2p2",
+    "n4c32h46k64r6sh2ph1pw2",
+    "n4c32h66k64r9sh3p4",
+    "n4c32h51w63k64r6s9sh2sw3ph0pw8",
 ]
 
 
@@ -186,6 +186,8 @@ def test_strided_kernels_folded_where_it_pays():
         "n8c64h56k128r1sh2": "nnn",
         "n8g2c64h56k128r5sh2p2": "nnn",
         "n32c1h64k8r5sh2p2": "nnn",
+        "n1c256h14k256r5sh2p2": "nnn",  # the weight is more than the image
+        "n16c128h8k256r5sh2p2": "nnn",
     }.items():
         problem = parse_descriptor(descriptor)
         names = [variant(problem, pass_name, "auto") for pass_name in PASSES]
@@ -198,23 +200,23 @@ def test_strided_kernels_folded_where_it_pays():
 @pytest.mark.parametrize("activation", [None, "relu", "tanh"])
 def test_folded_transposed_with_bias_and_activation(cpu, activation, layout):
     """Where nothing is added to the result it is the activation of the bias."""
-    x, bias = normal((8, 96, 15, 15), 1), normal((3,), 3)
+    x, bias = normal((4, 96, 27, 27), 1), normal((3,), 3)
     weight = normal((96, 3, 11, 11), 2) / np.float32(26)  # sums of about 1
     window = {"stride": 4, "output_padding": 3}
     y = cpu.ops.conv_transpose2d(lay_out(x, layout), weight, bias, activation=activation, **window)
-    assert y.shape == (8, 3, 70, 70)
+    assert y.shape == (4, 3, 118, 118)
     wide = (a.astype(float) for a in (x, weight, bias))
     expected = reference.conv_transpose2d(*wide, **window)
     if activation is not None:
         expected = getattr(reference, activation)(expected)
     assert relative_l2(y, expected) <= 12 * np.finfo("float32").eps
     rest = bias if activation is None else getattr(reference, activation)(bias)
-    np.testing.assert_allclose(y[:, :, 68:], np.broadcast_to(rest[:, None, None], (8, 3, 2, 70)))
+    np.testing.assert_allclose(y[:, :, 115:], np.broadcast_to(rest[:, None, None], (4, 3, 3, 118)))
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 def test_folded_and_pooled_as_the_two_operations(cpu, layout):
-    problem = parse_descriptor("n8c3h67k96r11sh4")
+    problem = parse_descriptor("n4c3h115k96r11sh4")
     x, weight = lay_out(normal(problem.input_shape, 1), layout), normal(problem.weight_shape, 2)
     bias = normal((96,), 3)
     pooled, indices = cpu.ops.conv2d_max_pool2d(
@@ -223,3 +225,16 @@ def test_folded_and_pooled_as_the_two_operations(cpu, layout):
     y = cpu.ops.conv2d(x, weight, bias, 4, activation="relu")
     expected = ops.max_pool2d(y, 3, 2, return_indices=True)
     assert np.array_equal(pooled, expected[0]) and np.array_equal(indices, expected[1])
+
+
+def test_folded_without_what_no_output_reads(cpu):
+    problem = parse_descriptor("n4c3h118k96r11sh4")
+    x, weight = normal(problem.input_shape, 1), normal(problem.weight_shape, 2)
+    grad = normal(problem.output_shape, 3)
+    x[:, :, 115:] = x[:, :, :, 115:] = np.nan
+    assert np.isfinite(cpu.ops.conv_forward(problem, x, weight)).all()
+    assert np.isfinite(cpu.ops.conv_backward_weight(problem, grad, x)[0]).all()
+    grad[0, 0, 26, 26] = np.nan
+    dx = cpu.ops.conv_backward_input(problem, grad, weight)
+    assert np.isnan(dx[0, :, 104:115, 104:115]).all()
+    assert not dx[:, :, 115:].any() and not dx[:, :, :, 115:].any()

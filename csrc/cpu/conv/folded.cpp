@@ -25,7 +25,12 @@ struct Folding {
   // Channels last a line holds all channels of its pixels side by side, in planes it has one.
   int64_t lines = last ? 1 : p.in_channels, pixel = last ? p.in_channels : 1;
   int64_t stretch = p.stride[1] * pixel, length = q.input[1] * stretch;
-  int64_t reached = std::clamp<int64_t>(q.input[1] * p.stride[1] - p.pad_before[1], 0, p.input[1]) * pixel;
+  int64_t read[2] = {read_of(0), read_of(1) * pixel};   // rows, and elements of a line: the rest meets no tap
+
+  int64_t read_of(int i) const {
+    return std::clamp<int64_t>((p.output[i] - 1) * p.stride[i] + p.kernel[i] - p.pad_before[i], 0, p.input[i]);
+  }
+  bool reads_all() const { return read_of(0) == p.input[0] && read_of(1) == p.input[1]; }
 
   // Calls move(line of the input or null, folded line) for all residues and lines of every image.
   template <class Line, class Move>
@@ -38,7 +43,7 @@ struct Folding {
       for (int64_t a = 0; a < p.stride[0]; ++a)
         for (int64_t i = 0; i < q.input[0]; ++i) {
           const int64_t y = i * p.stride[0] + a - p.pad_before[0];
-          const bool inside = y >= 0 && y < p.input[0];
+          const bool inside = y >= 0 && y < read[0];
           T* const at = last ? folded + n * image + i * q.input[1] * q.in_channels + a * stretch
                              : folded + n * image + (a * p.stride[1] * lines + c) * plane + i * q.input[1];
           move(inside ? array + (item * p.input[0] + y) * width : nullptr, line.as<T>(), at);
@@ -52,9 +57,9 @@ struct Folding {
     const int64_t before = p.pad_before[1] * pixel;
     each(x, to, [&](const T* from, T* line, T* at) {
       if (from)
-        std::memcpy(line + before, from, size_t(reached) * sizeof(T));
+        std::memcpy(line + before, from, size_t(read[1]) * sizeof(T));
       else
-        std::memset(line + before, 0, size_t(reached) * sizeof(T));
+        std::memset(line + before, 0, size_t(read[1]) * sizeof(T));
       if (last)
         pack.copy(line, stretch, at, q.in_channels, q.input[1], stretch, stretch);
       else
@@ -70,23 +75,25 @@ struct Folding {
         pack.copy(at, q.in_channels, line, stretch, q.input[1], stretch, stretch);
       else
         pack.transpose(at, residue, line, stretch, stretch, q.input[1]);
-      std::memcpy(to, line + p.pad_before[1] * pixel, size_t(reached) * sizeof(T));
+      std::memcpy(to, line + p.pad_before[1] * pixel, size_t(read[1]) * sizeof(T));
     });
   }
 };
 
-// Calls with(number of a weight, its place in the folded weight).
+// Calls with(number of a weight, its place in the folded weight), output channels at once.
 template <class With>
 void each_weight(const ConvProblem& p, const ConvProblem& q, With with) {
-  int64_t number = 0;
-  for (int64_t k = 0; k < p.out_channels; ++k)
-    for (int64_t c = 0; c < p.in_channels; ++c)
-      for (int64_t r = 0; r < p.kernel[0]; ++r)
-        for (int64_t s = 0; s < p.kernel[1]; ++s) {
-          const int64_t residue = r % p.stride[0] * p.stride[1] + s % p.stride[1];
-          const int64_t channel = k * q.in_channels + residue * p.in_channels + c;
-          with(number++, (channel * q.kernel[0] + r / p.stride[0]) * q.kernel[1] + s / p.stride[1]);
-        }
+  const int64_t taps = q.kernel[0] * q.kernel[1], kernel = p.kernel[0] * p.kernel[1];
+  parallel_items(p.out_channels, kMoveFlops * double(p.in_channels * kernel), [&](int64_t k) {
+    for (int64_t r = 0; r < p.kernel[0]; ++r)
+      for (int64_t s = 0; s < p.kernel[1]; ++s) {
+        const int64_t residue = r % p.stride[0] * p.stride[1] + s % p.stride[1];
+        int64_t to = (k * q.in_channels + residue * p.in_channels) * taps + r / p.stride[0] * q.kernel[1] +
+                     s / p.stride[1];
+        int64_t number = k * p.in_channels * kernel + r * p.kernel[1] + s;
+        for (int64_t c = 0; c < p.in_channels; ++c, number += kernel, to += taps) with(number, to);
+      }
+  });
 }
 
 // An array of the pool's as another one lies.
@@ -135,10 +142,9 @@ void backward_input(const ConvProblem& p, const ConvProblem& q, const View& grad
   }
   conv_transpose(q, grad, taps.view, bias ? &repeated->view : nullptr, activation, Algorithm::winograd,
                  Precision::highest, out.view);
-  bool complete = true;
-  for (int i = 0; i < 2; ++i) complete &= q.input[i] * p.stride[i] >= p.input[i] + p.pad_before[i];
-  if (!complete) fill_unreached(dx, bias, activation);
-  Folding<T>{p, q, dx.format}.unfold(out.view.as<T>(), dx.as<T>());
+  const Folding<T> folding{p, q, dx.format};
+  if (!folding.reads_all()) fill_unreached(dx, bias, activation);
+  folding.unfold(out.view.as<T>(), dx.as<T>());
 }
 
 template <class T>
@@ -154,25 +160,28 @@ void backward_weight(const ConvProblem& p, const ConvProblem& q, const View& gra
 }   // namespace
 
 std::optional<ConvProblem> folded_problem(const ConvProblem& p, Pass pass, Algorithm algorithm) {
-  constexpr double kMoved = 20;   // of an element, in multiply-adds of the direct way
+  // In multiply-adds of the direct way: of an element that is moved, of a weight; and the margin of estimates.
+  constexpr double kMoved = 25, kWeight = 60, kProducts = 1.5;
   if (algorithm != Algorithm::automatic || p.spatial != 2 || p.groups > 1) return std::nullopt;
   ConvProblem q = p;
-  q.in_channels *= p.stride[0] * p.stride[1];
   for (int i = 0; i < 2; ++i) {
-    if (p.dilation[i] > 1) return std::nullopt;
     q.kernel[i] = div_up(p.kernel[i], p.stride[i]);
     q.input[i] = p.output[i] + q.kernel[i] - 1;
     q.stride[i] = 1;
     q.pad_before[i] = q.pad_after[i] = 0;
   }
-  const Correlation strided = forward_correlation(p), c = forward_correlation(q);
-  if (q.in_channels == p.in_channels || !winograd_possible(c)) return std::nullopt;
+  const bool strided = p.stride[0] > 1 || p.stride[1] > 1;
+  if (!strided || p.dilation[0] > 1 || p.dilation[1] > 1 || !winograd_possible(forward_correlation(q)))
+    return std::nullopt;
+  q.in_channels *= p.stride[0] * p.stride[1];
+  const Correlation whole = forward_correlation(p), c = forward_correlation(q);
   const double products = pass == Pass::backward_weight  ? winograd_weight_cost(c)
                           : pass == Pass::backward_input ? winograd_cost(backward_correlations(q).parts.front())
                                                          : winograd_cost(c);
   const double moved = double(p.batch * q.in_channels) * double(q.input[0] * q.input[1]);
-  const double direct = double(p.batch * strided.pixels()) * double(strided.depth() * p.out_channels);
-  return products + kMoved * moved < direct ? std::optional(q) : std::nullopt;
+  const double weights = double(c.depth() * c.out_channels);
+  const double direct = double(p.batch * whole.pixels()) * double(whole.depth() * p.out_channels);
+  return kProducts * products + kMoved * moved + kWeight * weights < direct ? std::optional(q) : std::nullopt;
 }
 
 void folded_forward(const ConvProblem& p, const ConvProblem& q, const View& x, const View& weight,

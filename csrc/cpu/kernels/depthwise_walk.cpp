@@ -124,7 +124,7 @@ void walk_planes(const PlaneForward<T>& args, int64_t first, int64_t last, int64
   }
 }
 
-bool is_unit(const TapAxis& axis) { return axis.step == 1 || axis.taps == 1; }
+bool is_unit(const TapAxis& axis) { return axis.step == 1; }
 
 }   // namespace
 
