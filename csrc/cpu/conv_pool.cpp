@@ -158,13 +158,10 @@ void conv_max_pool_backward(const ConvProblem& problem, const PoolProblem& pool,
     }
   }
   if (!dx && !dw) return;
-  View map = grad;   // the gradient at the convolution's own result
-  map.shape = problem.output_shape();
-  const memory::Buffer buffer(size_t(map.elements() * itemsize(map.dtype)));
-  map.data = buffer.as<void>();
-  max_pool_backward(pool, grad, indices, map);
-  if (dx) conv_backward_input(problem, map, *weight, algorithm, precision, *dx);
-  if (dw) conv_backward_weight(problem, map, *x, algorithm, precision, *dw, db);
+  const OwnArray map(grad, problem.output_shape());   // the gradient at the convolution's own result
+  max_pool_backward(pool, grad, indices, map.view);
+  if (dx) conv_backward_input(problem, map.view, *weight, algorithm, precision, *dx);
+  if (dw) conv_backward_weight(problem, map.view, *x, algorithm, precision, *dw, db);
 }
 
 void conv_max_pool(const ConvProblem& problem, const PoolProblem& pool, const View& x, const View& weight,
@@ -173,12 +170,9 @@ void conv_max_pool(const ConvProblem& problem, const PoolProblem& pool, const Vi
   require_implemented(problem, algorithm);
   if (y.elements() == 0) return;
   if (folded_problem(problem, Pass::forward, algorithm)) {   // not in pieces
-    View map = y;
-    map.shape = problem.output_shape();
-    const memory::Buffer buffer(size_t(map.elements() * itemsize(map.dtype)));
-    map.data = buffer.as<void>();
-    conv_forward(problem, x, weight, bias, activation, algorithm, precision, map);
-    return max_pool(pool, map, y, indices);
+    const OwnArray map(y, problem.output_shape());
+    conv_forward(problem, x, weight, bias, activation, algorithm, precision, map.view);
+    return max_pool(pool, map.view, y, indices);
   }
   (x.dtype == DType::float32 ? run_pieces<float> : run_pieces<double>)(problem, pool, x, weight, bias,
                                                                        activation, algorithm, y, indices);

@@ -27,6 +27,23 @@ void run(const Implementation& algorithm, const Correlation& c, const Data& data
     algorithm.run_double(c, data);
 }
 
+// An array of the pool's that is like another one but for its shape.
+struct OwnArray {
+  const memory::Buffer buffer;
+  const View view;
+
+  OwnArray(const View& like, const Shape& shape)
+      : buffer(size_t(shaped(like, shape, nullptr).elements() * itemsize(like.dtype))),
+        view(shaped(like, shape, buffer.as<void>())) {}
+
+ private:
+  static View shaped(View view, const Shape& shape, void* data) {
+    view.shape = shape;
+    view.data = data;
+    return view;
+  }
+};
+
 // An (N, C, H, W) array as it lies, or its copy in the format wanted.
 template <class T>
 class Formatted {

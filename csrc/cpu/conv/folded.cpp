@@ -10,6 +10,7 @@
 #include "../conv.hpp"
 #include "../isa.hpp"
 #include "../tiling.hpp"
+#include "choice.hpp"
 #include "volume.hpp"
 #include "winograd_tiles.hpp"
 
@@ -96,23 +97,6 @@ void each_weight(const ConvProblem& p, const ConvProblem& q, With with) {
   });
 }
 
-// An array of the pool's as another one lies.
-struct Array {
-  memory::Buffer buffer;
-  View view;
-
-  Array(const View& like, const Shape& shape) : buffer(bytes_of(like, shape)), view(like) {
-    view.shape = shape;
-    view.data = buffer.as<void>();
-  }
-
- private:
-  static size_t bytes_of(View view, const Shape& shape) {
-    view.shape = shape;
-    return size_t(view.elements() * itemsize(view.dtype));
-  }
-};
-
 template <class T>
 void fold_weight(const ConvProblem& p, const ConvProblem& q, const View& weight, const View& folded) {
   T* const to = folded.as<T>();
@@ -123,7 +107,7 @@ void fold_weight(const ConvProblem& p, const ConvProblem& q, const View& weight,
 template <class T>
 void forward(const ConvProblem& p, const ConvProblem& q, const View& x, const View& weight, const View* bias,
              Activation activation, const View& y) {
-  const Array in(x, q.input_shape()), taps(weight, q.weight_shape());
+  const OwnArray in(x, q.input_shape()), taps(weight, q.weight_shape());
   fold_weight<T>(p, q, weight, taps.view);
   Folding<T>{p, q, x.format}.fold(x.as<T>(), in.view.as<T>());
   conv_forward(q, in.view, taps.view, bias, activation, Algorithm::winograd, Precision::highest, y);
@@ -132,9 +116,9 @@ void forward(const ConvProblem& p, const ConvProblem& q, const View& x, const Vi
 template <class T>
 void backward_input(const ConvProblem& p, const ConvProblem& q, const View& grad, const View& weight,
                     const View* bias, Activation activation, const View& dx) {
-  const Array out(dx, q.input_shape()), taps(weight, q.weight_shape());
+  const OwnArray out(dx, q.input_shape()), taps(weight, q.weight_shape());
   fold_weight<T>(p, q, weight, taps.view);
-  std::optional<Array> repeated;
+  std::optional<OwnArray> repeated;
   if (bias) {
     repeated.emplace(*bias, Shape{q.in_channels});
     for (int64_t i = 0; i < q.in_channels; ++i)
@@ -150,7 +134,7 @@ void backward_input(const ConvProblem& p, const ConvProblem& q, const View& grad
 template <class T>
 void backward_weight(const ConvProblem& p, const ConvProblem& q, const View& grad, const View& x,
                      const View& dw, const View* db) {
-  const Array in(x, q.input_shape()), taps(dw, q.weight_shape());
+  const OwnArray in(x, q.input_shape()), taps(dw, q.weight_shape());
   Folding<T>{p, q, x.format}.fold(x.as<T>(), in.view.as<T>());
   conv_backward_weight(q, grad, in.view, Algorithm::winograd, Precision::highest, taps.view, db);
   const T* const from = taps.view.as<const T>();

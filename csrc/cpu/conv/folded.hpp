@@ -1,5 +1,5 @@
 // Convolution with strides as one without: the residues of a position modulo the stride become channels (space
-// to depth), and kernels of up to 3 or 5 strides are Winograd's.
+// to depth), and kernels of 3 or 5 strides are Winograd's.
 #pragma once
 
 #include <optional>

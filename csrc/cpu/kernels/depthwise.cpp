@@ -112,7 +112,7 @@ FASTCONV_INLINE void forward_tile(const LaneForward<T>& a, int64_t p, int64_t q,
 #pragma GCC unroll 4
     for (int v = 0; v < kWide; ++v)
 #pragma GCC unroll 8
-      for (int i = 0; i < kLong; ++i) acc[v][i] = select<T>(acc[v][i] < zero<T>(), zero<T>(), acc[v][i]);
+      for (int i = 0; i < kLong; ++i) acc[v][i] = positive<T>(acc[v][i]);
   const int width = int(a.blocks[b].count);
   const int64_t pitch = a.w.out_step * a.out_channels;
   T* block[kWide];

@@ -60,8 +60,7 @@ struct QuadWalk {
       __builtin_prefetch(out[0] + (2 + i / 2) * out_row + (2 * q + i % 2) * out_pixel, 1);
   }
   FASTCONV_INLINE void put(int v, int64_t q, int h, int w, Vec<T> value) const {
-    store(out[v] + h * out_row + (2 * q + w) * out_pixel,
-          relu ? select<T>(value < zero<T>(), zero<T>(), value) : value);
+    store(out[v] + h * out_row + (2 * q + w) * out_pixel, relu ? positive<T>(value) : value);
   }
   // Columns 2q and, where kOdd, 2q + 1.
   template <bool kOdd>

@@ -74,7 +74,7 @@ FASTCONV_INLINE void walk_row(const RowWalk<T, kStride, kRows, kWide>& walk, int
   const auto put = [&]() FASTCONV_LAMBDA {
 #pragma GCC unroll 4
     for (int v = 0; v < kWide; ++v) {
-      store(to[v], relu ? select<T>(acc[v][0] < zero<T>(), zero<T>(), acc[v][0]) : acc[v][0]);
+      store(to[v], relu ? positive<T>(acc[v][0]) : acc[v][0]);
       if (walk.far && v == 0) __builtin_prefetch(to[v] + next_row, 1);
       to[v] += pitch;
     }
@@ -134,8 +134,7 @@ void bias_row(const LaneForward<T>& a, T* to) {
   for (int64_t q = 0; q < a.w.out; ++q)
     for (int64_t b = 0; b < a.block_count; ++b) {
       const Vec<T> v = load(a.bias + b * lanes);
-      store(to + q * a.w.out_step * a.out_channels + a.blocks[b].at,
-            a.relu ? select<T>(v < zero<T>(), zero<T>(), v) : v);
+      store(to + q * a.w.out_step * a.out_channels + a.blocks[b].at, a.relu ? positive<T>(v) : v);
     }
 }
 

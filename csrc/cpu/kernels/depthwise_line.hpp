@@ -37,7 +37,7 @@ FASTCONV_INLINE void line_tile(const PlaneForward<T>& a, const Plane<T>& plane, 
   }
 #pragma GCC unroll 8
   for (int i = 0; i < kCount; ++i) {
-    if (a.relu) acc[i] = select<T>(acc[i] < zero<T>(), zero<T>(), acc[i]);
+    if (a.relu) acc[i] = positive<T>(acc[i]);
     store(to + i * lanes, acc[i]);
   }
 }

@@ -25,8 +25,8 @@ struct PairOut {
   FASTCONV_INLINE void put(Vec<T> even, Vec<T> odd) {
     constexpr int lanes = kLanes<T>;
     if (relu) {
-      even = select<T>(even < zero<T>(), zero<T>(), even);
-      odd = select<T>(odd < zero<T>(), zero<T>(), odd);
+      even = positive<T>(even);
+      odd = positive<T>(odd);
     }
     Vec<T> low, high;
     interleave<T>(even, odd, low, high);

@@ -46,7 +46,7 @@ FASTCONV_INLINE void sum_columns(const PlaneForward<T>& a, const Plane<T>& plane
     for (int i = 0; i < kTile; ++i) acc[i] = reordered<T>(acc[i]);
   if (a.relu)
 #pragma GCC unroll 8
-    for (int i = 0; i < kTile; ++i) acc[i] = select<T>(acc[i] < zero<T>(), zero<T>(), acc[i]);
+    for (int i = 0; i < kTile; ++i) acc[i] = positive<T>(acc[i]);
 }
 
 template <class T>

@@ -7,11 +7,6 @@
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
 
-template <class T>
-FASTCONV_INLINE Vec<T> activated(Vec<T> v, bool relu) {
-  return relu ? select<T>(v < zero<T>(), zero<T>(), v) : v;
-}
-
 // What a walk reads: rows of one plane, from the first tap of its first column on.
 template <class T, int kTaps, int kStride, bool kMasked>
 struct Walk {
@@ -52,7 +47,7 @@ struct RowsOut {
   FASTCONV_INLINE void put(Vec<T> v) {
     constexpr int lanes = kLanes<T>;
     if constexpr (kStride == 2) v = reordered<T>(v);
-    v = activated<T>(v, relu);
+    if (relu) v = positive<T>(v);
     if (!kMasked || count == lanes || end - to >= lanes)
       store(to, v);
     else
@@ -124,17 +119,13 @@ void walk_planes(const PlaneForward<T>& args, int64_t first, int64_t last, int64
   }
 }
 
-bool is_unit(const TapAxis& axis) { return axis.step == 1; }
-
 }   // namespace
 
 template <class T>
 bool walk_forward(const PlaneForward<T>& a, int64_t first, int64_t last, int64_t begin, int64_t end) {
   const TapAxis &h = a.h, &w = a.w[0];
-  if (a.residues != 1 || a.inputs != 1 || h.taps != w.taps || h.stride != w.stride || !is_unit(h) ||
-      !is_unit(w))
-    return false;
-  if (h.out_step != 1 || w.out_step != 1) return false;
+  const bool known = a.residues == 1 && a.inputs == 1 && h.step == 1 && w.step == 1;
+  if (!known || h.taps != w.taps || h.stride != w.stride || h.out_step != 1 || w.out_step != 1) return false;
   if (h.taps == 3 && h.stride == 1) return walk_planes<T, 3, 1>(a, first, last, begin, end), true;
   if (h.taps == 3 && h.stride == 2) return walk_planes<T, 3, 2>(a, first, last, begin, end), true;
   if (h.taps == 5 && h.stride == 1) return walk_planes<T, 5, 1>(a, first, last, begin, end), true;

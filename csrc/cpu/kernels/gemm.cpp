@@ -8,11 +8,6 @@
 namespace fastconv::cpu::FASTCONV_ISA {
 namespace {
 
-template <class T>
-FASTCONV_INLINE Vec<T> positive(Vec<T> v) {
-  return select<T>(v < zero<T>(), zero<T>(), v);   // keeps NaN
-}
-
 // A tile's sums. What holds for a whole vector of columns is asked once: tiles of few steps take little longer
 // than their ends.
 template <class T, int MR, int NV>

@@ -117,7 +117,6 @@ void gather(const SparseCells<T>& cells, const T* image, T* sums) {
   all_tiles<Gather<T>>(cells, image, sums);
 }
 
-// Infinite or NaN, and so times the zeros behind the weight's lines.
 template <class T>
 bool all_finite(const T* values, int64_t count) {
   T sum = 0;
@@ -125,6 +124,7 @@ bool all_finite(const T* values, int64_t count) {
   return sum == T(0);
 }
 
+// Without the zeros behind the weight's lines, which an infinity or a NaN makes NaN.
 template <class T>
 void scatter_exactly(const SparseCells<T>& cells, const T* weight, int64_t width, T* image) {
   for (int64_t i = 0; i < cells.count; ++i)

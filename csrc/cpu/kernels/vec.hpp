@@ -100,6 +100,10 @@ template <class T>
 FASTCONV_INLINE Vec<T> select(Mask<T> condition, Vec<T> yes, Vec<T> no) {
   return condition ? yes : no;
 }
+template <class T>
+FASTCONV_INLINE Vec<T> positive(Vec<T> v) {
+  return select<T>(v < zero<T>(), zero<T>(), v);   // keeps NaN
+}
 
 // Round `s` (a power of two) of exchanging blocks between two vectors, seen as two rows of a matrix:
 // low takes a's even and b's even blocks of s lanes, high the odd ones.

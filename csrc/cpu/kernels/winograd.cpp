@@ -155,7 +155,7 @@ void inverse(const T* from, ptrdiff_t stride, int64_t channels, T* const* cells,
       T* to = cells[i];
       if (!to) return;
       v += add;
-      if (relu) v = select<T>(v < zero<T>(), zero<T>(), v);   // keeps NaN
+      if (relu) v = positive<T>(v);
       if (count == lanes)
         store(to + c, v);
       else

@@ -157,8 +157,9 @@ def conv2d_max_pool2d(
 ) -> tuple[Array, Array] | Array:
     """``max_pool2d(conv2d(...))``; the convolution's own result is not kept.
 
-    Its map is computed piece by piece in reused memory. The pooled values are those of the two
-    calls, to the last bit where the weight is finite.
+    Its map is computed piece by piece in reused memory, that of a large strided kernel at times as
+    a whole. The pooled values are those of the two calls, to the last bit where the weight is
+    finite.
 
     Args:
         x, weight, bias, activation, algorithm: as in ``conv2d``.
