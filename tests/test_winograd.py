@@ -165,6 +165,10 @@ FOLDED = [
     "n4c32h46k64r6sh2ph1pw2",
     "n4c32h66k64r9sh3p4",
     "n4c32h51w63k64r6s9sh2sw3ph0pw8",
+    "n2c64h47k128r4sh2p1",
+    "n4c64h33w46k96r4sh2p1",
+    "n3c33h41k64r7sh2ph3pw2",
+    "n4c48h64k96r7sh3p3",
 ]
 
 
@@ -180,7 +184,8 @@ def test_strided_kernels_folded_where_it_pays():
         "n16c3h227k96r11sh4": "yyy",  # AlexNet's first
         "n1c3h227k64r11sh4p2": "yyy",
         "n8c64h56k128r5sh2p2": "yyy",
-        "n8c3h224k64r7sh2p3": "nnn",  # kernels of 4x4 then
+        "n8c64h56k128r4sh2p1": "yyy",
+        "n8c3h224k64r7sh2p3": "nyy",  # ResNet's first
         "n8c64h56k128r3sh2p1": "nnn",
         "n8c64h56k128r5sh2p2dh2": "nnn",
         "n8c64h56k128r1sh2": "nnn",
@@ -194,6 +199,13 @@ def test_strided_kernels_folded_where_it_pays():
         assert "".join("yn"[not name.startswith("winograd")] for name in names) == expected, names
         for pass_name in PASSES:
             assert not variant(problem, pass_name, "direct").startswith("winograd")
+
+
+def test_folding_costs_more_in_planes():
+    problem = parse_descriptor("n4c32h64k64r7sh3p3")
+    for lies, expected in (("contiguous", "nyn"), ("channels_last", "yyy")):
+        names = [_core.conv_implementation(problem, p, "float32", lies, lies) for p in PASSES]
+        assert "".join("yn"[not name.startswith("winograd")] for name in names) == expected, names
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])

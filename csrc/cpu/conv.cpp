@@ -17,14 +17,16 @@ namespace fastconv::cpu {
 namespace {
 
 // The first that accepts runs. Of the direct ones planar_gemm accepts everything in planes.
-const CorrelationAlgorithm* const winograds[] = {&winograd_lanes_2x2_3x3, &winograd_lanes_4x4_3x3,
-                                                 &winograd_lanes_2x2_5x5, &winograd_2x2_3x3,
-                                                 &winograd_4x4_3x3,       &winograd_2x2_5x5};
+const CorrelationAlgorithm* const winograds[] = {
+    &winograd_lanes_2x2_3x3, &winograd_lanes_4x4_3x3, &winograd_lanes_2x2_5x5, &winograd_lanes_3x3_4x4,
+    &winograd_lanes_4x4_2x2, &winograd_2x2_3x3,       &winograd_4x4_3x3,       &winograd_2x2_5x5,
+    &winograd_3x3_4x4,       &winograd_4x4_2x2};
 const CorrelationAlgorithm* const correlations[] = {&depthwise,         &planar_depthwise,  &batch_lanes,
                                                     &channels_last_dot, &channels_last_few, &channels_last,
                                                     &turned_strips,     &planar_direct,     &planar_gemm};
 const WeightGradientAlgorithm* const winograd_gradients[] = {&winograd_weight_2x2_3x3, &winograd_weight_4x4_3x3,
-                                                             &winograd_weight_2x2_5x5};
+                                                             &winograd_weight_2x2_5x5, &winograd_weight_3x3_4x4,
+                                                             &winograd_weight_4x4_2x2};
 const WeightGradientAlgorithm* const weight_gradients[] = {&depthwise_gradient, &planar_depthwise_gradient,
                                                            &weight_rows, &weight_dot, &weight_gemm};
 
@@ -184,7 +186,7 @@ Choice choose(const Correlation& c, Algorithm algorithm, MemoryFormat in, Memory
 void require_implemented(const ConvProblem& problem, Algorithm algorithm) {
   if (algorithm == Algorithm::winograd && !winograd_possible(forward_correlation(problem)))
     throw std::invalid_argument(
-        "convolution: algorithm \"winograd\" is for kernels of 3x3 and 5x5 of stride and dilation 1");
+        "convolution: algorithm \"winograd\" is for square kernels of 2x2 to 5x5 of stride and dilation 1");
 }
 
 const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm algorithm, Precision,
@@ -192,7 +194,7 @@ const char* conv_implementation(const ConvProblem& problem, Pass pass, Algorithm
   if (itemsize(dtype) < 4) return nullptr;
   if (algorithm == Algorithm::winograd && !winograd_possible(forward_correlation(problem))) return nullptr;
   if (!is_planar(problem)) return volume_implementation(problem, pass, algorithm, dtype, source, result);
-  if (const auto folded = folded_problem(problem, pass, algorithm))
+  if (const auto folded = folded_problem(problem, pass, algorithm, pass == Pass::forward ? source : result))
     return conv_implementation(*folded, pass, Algorithm::winograd, Precision::highest, dtype, source, result);
   if (pass == Pass::forward)
     return choose(forward_correlation(problem), algorithm, source, result).algorithm->name;
@@ -215,7 +217,7 @@ void conv_forward(const ConvProblem& problem, const View& x, const View& weight,
   require_implemented(problem, algorithm);
   if (y.elements() == 0) return;
   if (!is_planar(problem)) return volume_forward(problem, x, weight, bias, activation, algorithm, y);
-  if (const auto folded = folded_problem(problem, Pass::forward, algorithm))
+  if (const auto folded = folded_problem(problem, Pass::forward, algorithm, x.format))
     return folded_forward(problem, *folded, x, weight, bias, activation, y);
   const auto run = x.dtype == DType::float32 ? correlate<float> : correlate<double>;
   run({forward_correlation(problem)}, true, algorithm, x, weight, bias, activation, y);
@@ -231,7 +233,7 @@ void conv_transpose(const ConvProblem& problem, const View& x, const View& weigh
   require_implemented(problem, algorithm);
   if (y.elements() == 0) return;
   if (!is_planar(problem)) return volume_backward_input(problem, x, weight, bias, activation, algorithm, y);
-  if (const auto folded = folded_problem(problem, Pass::backward_input, algorithm))
+  if (const auto folded = folded_problem(problem, Pass::backward_input, algorithm, y.format))
     return folded_backward_input(problem, *folded, x, weight, bias, activation, y);
   const BackwardParts backward = backward_correlations(problem);
   const bool fused = activation == Activation::none || activation == Activation::relu;
@@ -249,7 +251,7 @@ void conv_backward_weight(const ConvProblem& problem, const View& grad, const Vi
     return;
   }
   if (!is_planar(problem)) return volume_backward_weight(problem, grad, x, algorithm, dw, db);
-  if (const auto folded = folded_problem(problem, Pass::backward_weight, algorithm))
+  if (const auto folded = folded_problem(problem, Pass::backward_weight, algorithm, x.format))
     return folded_backward_weight(problem, *folded, grad, x, dw, db);
   const auto run = grad.dtype == DType::float32 ? backward_weight<float> : backward_weight<double>;
   run(forward_correlation(problem), algorithm, grad, x, dw, db);

@@ -169,7 +169,7 @@ void conv_max_pool(const ConvProblem& problem, const PoolProblem& pool, const Vi
                    const View& y, const View* indices) {
   require_implemented(problem, algorithm);
   if (y.elements() == 0) return;
-  if (folded_problem(problem, Pass::forward, algorithm)) {   // not in pieces
+  if (folded_problem(problem, Pass::forward, algorithm, x.format)) {   // not in pieces
     const OwnArray map(y, problem.output_shape());
     conv_forward(problem, x, weight, bias, activation, algorithm, precision, map.view);
     return max_pool(pool, map.view, y, indices);

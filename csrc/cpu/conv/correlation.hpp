@@ -96,9 +96,13 @@ extern const CorrelationAlgorithm planar_depthwise;         // depthwise_planes.
 extern const CorrelationAlgorithm winograd_lanes_2x2_3x3;   // winograd_lanes.cpp
 extern const CorrelationAlgorithm winograd_lanes_4x4_3x3;
 extern const CorrelationAlgorithm winograd_lanes_2x2_5x5;
+extern const CorrelationAlgorithm winograd_lanes_3x3_4x4;
+extern const CorrelationAlgorithm winograd_lanes_4x4_2x2;
 extern const CorrelationAlgorithm winograd_2x2_3x3;   // winograd.cpp
 extern const CorrelationAlgorithm winograd_4x4_3x3;
 extern const CorrelationAlgorithm winograd_2x2_5x5;
+extern const CorrelationAlgorithm winograd_3x3_4x4;
+extern const CorrelationAlgorithm winograd_4x4_2x2;
 extern const CorrelationAlgorithm channels_last_dot;   // channels_last_dot.cpp
 extern const CorrelationAlgorithm channels_last_few;   // channels_last_few.cpp
 extern const CorrelationAlgorithm channels_last;       // channels_last.cpp
@@ -126,6 +130,8 @@ struct WeightGradientAlgorithm {
 extern const WeightGradientAlgorithm winograd_weight_2x2_3x3;   // winograd_weight.cpp
 extern const WeightGradientAlgorithm winograd_weight_4x4_3x3;
 extern const WeightGradientAlgorithm winograd_weight_2x2_5x5;
+extern const WeightGradientAlgorithm winograd_weight_3x3_4x4;
+extern const WeightGradientAlgorithm winograd_weight_4x4_2x2;
 extern const WeightGradientAlgorithm depthwise_gradient;          // depthwise.cpp
 extern const WeightGradientAlgorithm planar_depthwise_gradient;   // depthwise_planes.cpp
 extern const WeightGradientAlgorithm weight_dot;                  // weight_dot.cpp

@@ -63,6 +63,11 @@ struct Folding {
         std::memset(line + before, 0, size_t(read[1]) * sizeof(T));
       if (last)
         pack.copy(line, stretch, at, q.in_channels, q.input[1], stretch, stretch);
+      else if (stretch == 2)
+        for (int64_t b = 0; b < 2; ++b) {
+          const Segment even = {0, 0, q.input[1]};
+          pack.gather(line + b, 0, at + b * residue, 0, 1, &even, 1, 2);
+        }
       else
         pack.transpose(line, stretch, at, residue, q.input[1], stretch);
     });
@@ -143,9 +148,17 @@ void backward_weight(const ConvProblem& p, const ConvProblem& q, const View& gra
 
 }   // namespace
 
-std::optional<ConvProblem> folded_problem(const ConvProblem& p, Pass pass, Algorithm algorithm) {
-  // In multiply-adds of the direct way: of an element that is moved, of a weight; and the margin of estimates.
-  constexpr double kMoved = 25, kWeight = 60, kProducts = 1.5;
+std::optional<ConvProblem> folded_problem(const ConvProblem& p, Pass pass, Algorithm algorithm,
+                                          MemoryFormat format) {
+  // In multiply-adds of the direct way: of a weight; of an element that is moved, channels last and in planes;
+  // and the margin of what is estimated. Fitted to layers whose faster way was measured.
+  constexpr double kWeight = 60;
+  struct Cost {
+    double products, moved[2];
+  };
+  const auto [margin, moves] = pass == Pass::forward          ? Cost{1.4, {25, 50}}
+                               : pass == Pass::backward_input ? Cost{1.1, {25, 25}}
+                                                              : Cost{0.9, {25, 100}};
   if (algorithm != Algorithm::automatic || p.spatial != 2 || p.groups > 1) return std::nullopt;
   ConvProblem q = p;
   for (int i = 0; i < 2; ++i) {
@@ -165,7 +178,8 @@ std::optional<ConvProblem> folded_problem(const ConvProblem& p, Pass pass, Algor
   const double moved = double(p.batch * q.in_channels) * double(q.input[0] * q.input[1]);
   const double weights = double(c.depth() * c.out_channels);
   const double direct = double(p.batch * whole.pixels()) * double(whole.depth() * p.out_channels);
-  return kProducts * products + kMoved * moved + kWeight * weights < direct ? std::optional(q) : std::nullopt;
+  const double cost = margin * products + moves[format == MemoryFormat::contiguous] * moved + kWeight * weights;
+  return cost < direct ? std::optional(q) : std::nullopt;
 }
 
 void folded_forward(const ConvProblem& p, const ConvProblem& q, const View& x, const View& weight,

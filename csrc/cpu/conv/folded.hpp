@@ -1,5 +1,5 @@
 // Convolution with strides as one without: the residues of a position modulo the stride become channels (space
-// to depth), and kernels of 3 or 5 strides are Winograd's.
+// to depth), and kernels of 2 to 5 strides are Winograd's.
 #pragma once
 
 #include <optional>
@@ -8,8 +8,8 @@
 
 namespace fastconv::cpu {
 
-// The problem of the folded arrays, where that is the faster way: by the problem alone.
-std::optional<ConvProblem> folded_problem(const ConvProblem&, Pass, Algorithm);
+// The problem of the folded arrays, where that is the faster way: by the problem and how its input lies alone.
+std::optional<ConvProblem> folded_problem(const ConvProblem&, Pass, Algorithm, MemoryFormat input);
 
 // Of a problem and what it is folded into.
 void folded_forward(const ConvProblem&, const ConvProblem& folded, const View& x, const View& weight,

@@ -259,5 +259,7 @@ constexpr CorrelationAlgorithm algorithm(const char* name) {
 const CorrelationAlgorithm winograd_2x2_3x3 = algorithm<2, 3>("winograd-2x2-3x3");
 const CorrelationAlgorithm winograd_4x4_3x3 = algorithm<4, 3>("winograd-4x4-3x3");
 const CorrelationAlgorithm winograd_2x2_5x5 = algorithm<2, 5>("winograd-2x2-5x5");
+const CorrelationAlgorithm winograd_3x3_4x4 = algorithm<3, 4>("winograd-3x3-4x4");
+const CorrelationAlgorithm winograd_4x4_2x2 = algorithm<4, 2>("winograd-4x4-2x2");
 
 }   // namespace fastconv::cpu

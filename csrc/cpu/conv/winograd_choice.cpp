@@ -44,12 +44,13 @@ double lanes_cost(const Correlation& c) {
 
 bool winograd_possible(const Correlation& c) {
   const auto plain = [](const Axis& a) { return a.stride == 1 && a.step == 1 && a.dense(); };
-  return (c.h.taps == 3 || c.h.taps == 5) && c.w.taps == c.h.taps && plain(c.h) && plain(c.w);
+  return c.h.taps >= 2 && c.h.taps <= 5 && c.w.taps == c.h.taps && plain(c.h) && plain(c.w);
 }
 
 int64_t winograd_tile(const Correlation& c) {
+  if (c.h.taps != 3) return c.h.taps == 2 ? 4 : 7 - c.h.taps;
   const TileGrid small = tile_grid(c, 2), large = tile_grid(c, 4);
-  return c.h.taps == 5 || small.all * small.products() <= large.all * large.products() ? 2 : 4;
+  return small.all * small.products() <= large.all * large.products() ? 2 : 4;
 }
 
 bool winograd_takes(const Correlation& c, int64_t m, int64_t r) {

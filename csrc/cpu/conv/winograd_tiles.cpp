@@ -86,7 +86,14 @@ std::vector<TileBlock> tile_blocks(const TileGrid& grid, int64_t batch, int64_t 
 template <class T>
 const WinogradKernels<T>& winograd_kernels(const TileGrid& grid) {
   const KernelTable<T>& table = kernels<T>();
-  if (grid.r == 5) return table.winograd_2x2_5x5;
+  switch (grid.r) {
+    case 2:
+      return table.winograd_4x4_2x2;
+    case 4:
+      return table.winograd_3x3_4x4;
+    case 5:
+      return table.winograd_2x2_5x5;
+  }
   return grid.m == 2 ? table.winograd_2x2_3x3 : table.winograd_4x4_3x3;
 }
 template const WinogradKernels<float>& winograd_kernels(const TileGrid&);

@@ -31,7 +31,8 @@ TileGrid tile_grid(const Correlation&, int64_t m);
 // Blocks of at most about `tiles` tiles, nearly equal; so many that `parts` tasks of as many blocks take all.
 std::vector<TileBlock> tile_blocks(const TileGrid&, int64_t batch, int64_t tiles, int64_t parts = 1);
 
-// What there are transforms for, whether it pays or not: kernels of 3x3 and 5x5, not strided, not dilated.
+// What there are transforms for, whether it pays or not: square kernels of 2x2 to 5x5, not strided, not
+// dilated.
 bool winograd_possible(const Correlation&);
 // Whether they are those of tiles of m x m outputs of an r x r kernel.
 bool winograd_takes(const Correlation&, int64_t m, int64_t r);
@@ -43,7 +44,7 @@ bool winograd_weight_pays(const Correlation&);
 // The time, in multiply-adds of the direct way, of what is possible.
 double winograd_cost(const Correlation&);
 double winograd_weight_cost(const Correlation&);
-// The m that takes fewer products: for 3x3 kernels 4, but 2 on some maps of 6x6 and less; for 5x5 kernels 2.
+// The m that takes fewer products: for 3x3 kernels 4, but 2 on some maps of 6x6 and less; one for others.
 int64_t winograd_tile(const Correlation&);
 
 template <class T>

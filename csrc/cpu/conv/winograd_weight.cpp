@@ -272,5 +272,9 @@ const WeightGradientAlgorithm winograd_weight_4x4_3x3 = {"winograd-4x4-3x3", acc
                                                          run<double>};
 const WeightGradientAlgorithm winograd_weight_2x2_5x5 = {"winograd-2x2-5x5", accepts<2, 5>, run<float>,
                                                          run<double>};
+const WeightGradientAlgorithm winograd_weight_3x3_4x4 = {"winograd-3x3-4x4", accepts<3, 4>, run<float>,
+                                                         run<double>};
+const WeightGradientAlgorithm winograd_weight_4x4_2x2 = {"winograd-4x4-2x2", accepts<4, 2>, run<float>,
+                                                         run<double>};
 
 }   // namespace fastconv::cpu

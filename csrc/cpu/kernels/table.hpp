@@ -29,7 +29,7 @@ struct KernelTable {
   LossKernels<T> loss;
   OptimizerKernels<T> optimizer;
   ProbeKernels<T> probe;
-  WinogradKernels<T> winograd_2x2_3x3, winograd_4x4_3x3, winograd_2x2_5x5;
+  WinogradKernels<T> winograd_4x4_2x2, winograd_2x2_3x3, winograd_4x4_3x3, winograd_3x3_4x4, winograd_2x2_5x5;
   DepthwiseKernels<T> depthwise;
   NormKernels<T> norm;
   LocalResponseNormKernels<T> local_response_norm;

@@ -54,6 +54,60 @@ struct Rules<4> {
   };
 };
 
+// Near points +-1/2, far points +-5/4; N is 2 a (a^2 - b^2), the rows of negative points have its sign.
+template <>
+struct Rules<5> {
+  static constexpr double kNear = 0.5, kFar = 1.25, kNear2 = kNear * kNear, kFar2 = kFar * kFar;
+  static constexpr double power(double point, int i) { return i == 0 ? 1 : point * power(point, i - 1); }
+  struct Input {
+    static constexpr int in = 5, out = 5;
+    template <class T>
+    static FASTCONV_INLINE void apply(const Vec<T>* d, Vec<T>* v) {
+      const Vec<T> near_even = T(kNear) * (d[2] - T(kFar2) * d[0]), near_odd = d[3] - T(kFar2) * d[1];
+      const Vec<T> far_even = T(kFar) * (d[2] - T(kNear2) * d[0]), far_odd = d[3] - T(kNear2) * d[1];
+      v[0] = near_even + near_odd;
+      v[1] = near_even - near_odd;
+      v[2] = far_even + far_odd;
+      v[3] = far_even - far_odd;
+      v[4] = d[4] - T(kNear2 + kFar2) * d[2] + T(kNear2 * kFar2) * d[0];
+    }
+  };
+  template <int k>
+  struct Evaluate {
+    static constexpr int in = k, out = 5;
+    template <class T>
+    static FASTCONV_INLINE void apply(const Vec<T>* g, Vec<T>* u) {
+      constexpr double kOverNear = 0.5 / (kNear * (kNear2 - kFar2)), kOverFar = 0.5 / (kFar * (kFar2 - kNear2));
+      Vec<T> near_even = T(kOverNear) * g[0], near_odd = T(kOverNear * kNear) * g[1];
+      Vec<T> far_even = T(kOverFar) * g[0], far_odd = T(kOverFar * kFar) * g[1];
+#pragma GCC unroll 6
+      for (int i = 2; i < k; ++i) {
+        (i % 2 ? near_odd : near_even) += T(kOverNear * power(kNear, i)) * g[i];
+        (i % 2 ? far_odd : far_even) += T(kOverFar * power(kFar, i)) * g[i];
+      }
+      u[0] = near_even + near_odd;
+      u[1] = near_even - near_odd;
+      u[2] = far_even + far_odd;
+      u[3] = far_even - far_odd;
+      u[4] = g[k - 1];
+    }
+  };
+  template <int k>
+  struct Expand {
+    static constexpr int in = 5, out = k;
+    template <class T>
+    static FASTCONV_INLINE void apply(const Vec<T>* p, Vec<T>* y) {
+      const Vec<T> near_even = p[0] + p[1], near_odd = p[0] - p[1];
+      const Vec<T> far_even = p[2] + p[3], far_odd = p[2] - p[3];
+#pragma GCC unroll 6
+      for (int i = 0; i < k; ++i)
+        y[i] = T(power(kNear, i)) * (i % 2 ? near_odd : near_even) +
+               T(power(kFar, i)) * (i % 2 ? far_odd : far_even);
+      y[k - 1] += p[4];
+    }
+  };
+};
+
 // Near points +-sqrt(1/2), far points +-sqrt(2); N is 1 at 0, -3/2 at the near and 6 at the far ones.
 template <>
 struct Rules<6> {
@@ -180,8 +234,12 @@ WinogradKernels<T> winograd_kernels() {
 template WinogradKernels<float> winograd_kernels<float, 2, 3>();
 template WinogradKernels<float> winograd_kernels<float, 4, 3>();
 template WinogradKernels<float> winograd_kernels<float, 2, 5>();
+template WinogradKernels<float> winograd_kernels<float, 3, 4>();
+template WinogradKernels<float> winograd_kernels<float, 4, 2>();
 template WinogradKernels<double> winograd_kernels<double, 2, 3>();
 template WinogradKernels<double> winograd_kernels<double, 4, 3>();
 template WinogradKernels<double> winograd_kernels<double, 2, 5>();
+template WinogradKernels<double> winograd_kernels<double, 3, 4>();
+template WinogradKernels<double> winograd_kernels<double, 4, 2>();
 
 }   // namespace fastconv::cpu::FASTCONV_ISA

@@ -3,8 +3,8 @@
 // weight, F(r x r, m x m). Channels lie along the vectors, or the images of each channel.
 //
 // Each is L X L^T with a small matrix L that follows from the points of interpolation: 0, 1, -1, infinity for
-// tiles of 4 cells; 0, +-sqrt(1/2), +-sqrt(2), infinity for tiles of 6, where they cost half the rounding error
-// that the integer points 0, +-1, +-2 do.
+// tiles of 4 cells; +-1/2, +-5/4, infinity for tiles of 5; 0, +-sqrt(1/2), +-sqrt(2), infinity for tiles of 6.
+// The last two cost half the rounding error that the points 0, +-1, 2 (and -2) do.
 #pragma once
 
 #include <stddef.h>

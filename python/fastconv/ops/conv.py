@@ -46,11 +46,11 @@ def conv2d(
         groups: channels are convolved in this many independent groups; divides C and K.
         activation: applied to the result: None, "relu", "sigmoid" or "tanh".
         algorithm: "auto" (or None), which ``with fastconv.algorithm(...)`` may narrow; "direct";
-            "winograd" (Winograd 1980; Lavin, Gray 2016; kernels of 3x3 and 5x5, stride and dilation
+            "winograd" (Winograd 1980; Lavin, Gray 2016; kernels of 2x2 to 5x5, stride and dilation
             1), which "auto" takes where fewer products pay for the transforms, also for strided
             kernels that become such ones with residues as channels. Its relative L2
             error is at most 12 epsilon of the dtype, the direct algorithms' 3, and an infinity or
-            NaN spreads over the 2x2 or 4x4 outputs of its tile (times the stride, each way, in the
+            NaN spreads over the 2x2 to 4x4 outputs of its tile (times the stride, each way, in the
             gradient of a strided convolution's input).
         memory_format: how the result lies, "contiguous" or "channels_last"; None: as ``x`` does.
         out: the array to write to: dense, of the result's shape and dtype, apart from the inputs.

@@ -23,11 +23,15 @@ def tolerance(dtype: Any, terms: int) -> float:
 # the dtype's epsilon; numbers of one sign come out nearer. They hold for any number of channels:
 # what rounds most are the transforms. The direct algorithms stay below 3.
 WINOGRAD_EPS = {
+    "winograd-4x4-2x2": 8.0,
     "winograd-2x2-3x3": 5.0,
     "winograd-4x4-3x3": 12.0,
+    "winograd-3x3-4x4": 12.0,
     "winograd-2x2-5x5": 12.0,
+    "winograd-lanes-4x4-2x2": 8.0,
     "winograd-lanes-2x2-3x3": 5.0,
     "winograd-lanes-4x4-3x3": 12.0,
+    "winograd-lanes-3x3-4x4": 12.0,
     "winograd-lanes-2x2-5x5": 12.0,
 }
 
