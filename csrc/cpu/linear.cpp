@@ -12,8 +12,8 @@
 namespace fastconv::cpu {
 namespace {
 
-// Fewer rows than this: the weight goes by once, at memory speed; the register tiles would copy it first.
-constexpr int64_t kFewRows = 16;
+// So few rows: the weight goes by once, at memory speed; the register tiles would copy it first.
+constexpr int64_t kFewRows = 16, kFewGradients = 24;
 
 // How many tasks to cut `rows` rows of a register tile's result into.
 int64_t row_tasks(int64_t rows, double flops) {
@@ -148,7 +148,7 @@ void backward_input_few_rows(const LinearProblem& p, const T* grad, const T* wei
 template <class T>
 void backward_input(const LinearProblem& p, const View& grad, const View& weight, const View& dx) {
   const T *g = grad.as<const T>(), *w = weight.as<const T>();
-  if (p.rows <= kFewRows) return backward_input_few_rows(p, g, w, dx.as<T>());
+  if (p.rows <= kFewGradients) return backward_input_few_rows(p, g, w, dx.as<T>());
   product<T>(p.rows, p.in_features, p.out_features, {g, p.out_features, 1}, Copied<T>{w, p.in_features},
              dx.as<T>());
 }

@@ -9,36 +9,60 @@ namespace {
 // Steps that are summed from zero before they are added to C, as in the register tiles.
 constexpr int64_t kBlock = 128;
 
-// sums[m][j] (+)= sum over p < kSteps: a[m][p] * b[p][j]. The rows of B that come next are fetched meanwhile:
-// a sweep is too short for the hardware to notice the pattern.
+template <class T>
+FASTCONV_INLINE ptrdiff_t sums_width(const FewRowsArgs<T>& args) {
+  return (args.columns + kLanes<T> - 1) / kLanes<T> * kLanes<T>;
+}
+
+// sums[m][j] (+)= sum over p < kSteps: a[m][p] * b[p][j], kVectors of columns from j on; `count` in the last.
+// The rows of B that lie `ahead` are fetched meanwhile.
+template <class T, int kSteps, int kVectors>
+FASTCONV_INLINE void stretch(const FewRowsArgs<T>& args, const T* a, const T* b, T* sums, bool first,
+                             ptrdiff_t ahead, int count) {
+  constexpr int lanes = kLanes<T>;
+  Vec<T> bv[kSteps][kVectors];
+#pragma GCC unroll 8
+  for (int p = 0; p < kSteps; ++p) {
+    const T* from = b + p * args.b_stride;
+    __builtin_prefetch(from + ahead, 0, 2);   // into L2
+#pragma GCC unroll 2
+    for (int i = 0; i < kVectors; ++i) bv[p][i] = take(from + i * lanes, count);
+  }
+  const ptrdiff_t width = sums_width(args);
+  for (int64_t m = 0; m < args.rows; ++m, sums += width) {
+    Vec<T> acc[kVectors];
+#pragma GCC unroll 2
+    for (int i = 0; i < kVectors; ++i) acc[i] = first ? zero<T>() : load(sums + i * lanes);
+#pragma GCC unroll 8
+    for (int p = 0; p < kSteps; ++p) {
+      const Vec<T> factor = broadcast(a[m * args.a_stride + p]);
+#pragma GCC unroll 2
+      for (int i = 0; i < kVectors; ++i) acc[i] += factor * bv[p][i];
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < kVectors; ++i) store(sums + i * lanes, acc[i]);
+  }
+}
+
+// Whole lines of B at once: rows that lie a power of two apart share a set of L1 and would evict each other
+// before a line's second half is read. A sweep is too short for the hardware to notice the pattern.
 template <class T, int kSteps>
 FASTCONV_INLINE void sweep(const FewRowsArgs<T>& args, const T* a, const T* b, T* sums, bool first,
                            int64_t steps_left) {
   constexpr int lanes = kLanes<T>;
-  const ptrdiff_t width = (args.columns + lanes - 1) / lanes * lanes;
   const ptrdiff_t ahead = steps_left >= 2 * kSteps ? kSteps * args.b_stride : 0;
-  for (int64_t j = 0; j < args.columns; j += lanes) {
-    const int count = args.columns - j < lanes ? int(args.columns - j) : lanes;
-    Vec<T> bv[kSteps];
-#pragma GCC unroll 8
-    for (int p = 0; p < kSteps; ++p) {
-      const T* from = b + p * args.b_stride + j;
-      __builtin_prefetch(from + ahead, 0, 2);   // L2: a power of two apart they share a set of L1
-      bv[p] = count == lanes ? load(from) : load_partial(from, count);
-    }
-    for (int64_t m = 0; m < args.rows; ++m) {
-      Vec<T> acc = first ? zero<T>() : load(sums + m * width + j);
-#pragma GCC unroll 8
-      for (int p = 0; p < kSteps; ++p) acc += broadcast(a[m * args.a_stride + p]) * bv[p];
-      store(sums + m * width + j, acc);
-    }
-  }
+  int64_t j = 0;
+  for (; j + 2 * lanes <= args.columns; j += 2 * lanes)
+    stretch<T, kSteps, 2>(args, a, b + j, sums + j, first, ahead, lanes);
+  for (; j < args.columns; j += lanes)
+    stretch<T, kSteps, 1>(args, a, b + j, sums + j, first, ahead,
+                          args.columns - j < lanes ? int(args.columns - j) : lanes);
 }
 
 template <class T>
 void add_to_result(const FewRowsArgs<T>& args, const T* sums, bool first) {
   constexpr int lanes = kLanes<T>;
-  const ptrdiff_t width = (args.columns + lanes - 1) / lanes * lanes;
+  const ptrdiff_t width = sums_width(args);
   for (int64_t m = 0; m < args.rows; ++m)
     for (int64_t j = 0; j < args.columns; j += lanes) {
       const int count = args.columns - j < lanes ? int(args.columns - j) : lanes;
@@ -54,10 +78,8 @@ void gather(const FewRowsArgs<T>& args, T* sums) {
     const int64_t end = begin + kBlock < args.depth ? begin + kBlock : args.depth;
     const auto at = [&](int64_t p) { return args.b + p * args.b_stride; };
     int64_t p = begin;
-    for (; p + 8 <= end; p += 8) sweep<T, 8>(args, args.a + p, at(p), sums, p == begin, args.depth - p);
-    if (p + 4 <= end) sweep<T, 4>(args, args.a + p, at(p), sums, p == begin, 0), p += 4;
-    if (p + 2 <= end) sweep<T, 2>(args, args.a + p, at(p), sums, p == begin, 0), p += 2;
-    if (p < end) sweep<T, 1>(args, args.a + p, at(p), sums, p == begin, 0);
+    for (; p + 4 <= end; p += 4) sweep<T, 4>(args, args.a + p, at(p), sums, p == begin, args.depth - p);
+    for (; p < end; ++p) sweep<T, 1>(args, args.a + p, at(p), sums, p == begin, 0);
     add_to_result(args, sums, begin == 0);
   }
 }
