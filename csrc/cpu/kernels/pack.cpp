@@ -143,27 +143,43 @@ void gather(const T* src, ptrdiff_t src_stride, T* dst, ptrdiff_t dst_stride, in
     }
 }
 
-// One vector's width of rows [first, last), summed pairwise: rounding errors grow with the logarithm of the
-// rows.
-template <class T>
-Vec<T> sum_rows(const T* src, ptrdiff_t src_stride, int64_t first, int64_t last, int count) {
+// kCount vectors of rows [first, last), summed pairwise: rounding errors grow with the logarithm of the rows.
+template <class T, int kCount>
+void sum_rows(const T* src, ptrdiff_t src_stride, int64_t first, int64_t last, int count, Vec<T>* total) {
   if (last - first > 64) {
     const int64_t middle = first + (last - first) / 2;
-    return sum_rows(src, src_stride, first, middle, count) + sum_rows(src, src_stride, middle, last, count);
+    Vec<T> rest[kCount];
+    sum_rows<T, kCount>(src, src_stride, first, middle, count, total);
+    sum_rows<T, kCount>(src, src_stride, middle, last, count, rest);
+    for (int v = 0; v < kCount; ++v) total[v] += rest[v];
+    return;
   }
-  Vec<T> total = zero<T>();
-  for (int64_t i = first; i < last; ++i) total += take(src + i * src_stride, count);
-  return total;
+  Vec<T> sums[kCount] = {};
+  for (int64_t i = first; i < last; ++i)
+#pragma GCC unroll 4
+    for (int v = 0; v < kCount; ++v) sums[v] += take(src + i * src_stride + v * kLanes<T>, count);
+  for (int v = 0; v < kCount; ++v) total[v] = sums[v];
 }
 
+template <class T, int kCount>
+void add_columns(const T* src, ptrdiff_t src_stride, int64_t rows, int count, T* sum) {
+  Vec<T> total[kCount];
+  sum_rows<T, kCount>(src, src_stride, 0, rows, count, total);
+  for (int v = 0; v < kCount; ++v) {
+    T* const to = sum + v * kLanes<T>;
+    put<false>(to, take(to, count) + total[v], count);
+  }
+}
+
+// Whole lines at once: each comes from memory for one of its halves otherwise.
 template <class T>
 void add_rows(const T* src, ptrdiff_t src_stride, int64_t rows, int64_t columns, T* sum) {
-  constexpr int lanes = kLanes<T>;
-  for (int64_t j = 0; j < columns; j += lanes) {
-    const int count = columns - j < lanes ? int(columns - j) : lanes;
-    const Vec<T> total = take(sum + j, count) + sum_rows(src + j, src_stride, 0, rows, count);
-    put<false>(sum + j, total, count);
-  }
+  constexpr int lanes = kLanes<T>, together = 4;
+  int64_t j = 0;
+  for (; j + together * lanes <= columns; j += together * lanes)
+    add_columns<T, together>(src + j, src_stride, rows, lanes, sum + j);
+  for (; j < columns; j += lanes)
+    add_columns<T, 1>(src + j, src_stride, rows, columns - j < lanes ? int(columns - j) : lanes, sum + j);
 }
 
 template <class T>
