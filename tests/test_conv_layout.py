@@ -85,3 +85,21 @@ def test_broadcast_inputs(backend, last):
     ones = np.broadcast_to(np.float32(1), y.shape)
     dx = backend.ops.conv2d_backward_input(ones, weight, x.shape, padding=1)
     assert_exact(dx, reference.conv2d_backward_input(ones, weight, x.shape, padding=1), np.float32)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_a_weight_lies_in_either_format(cpu, rank, dtype):
+    x = exact_integers((2, 19) + (5,) * rank, 1, dtype)
+    weight = exact_integers((33, 19) + (3,) * rank, 2, dtype)
+    conv = getattr(cpu.ops, f"conv{rank}d")
+    assert_exact(conv(x, channels_last(weight)), conv(x, weight), dtype)
+
+
+def test_indices_lie_in_either_format(cpu):
+    x = exact_integers((3, 21, 6, 8), 1)
+    y, indices = cpu.ops.max_pool2d(x, 2, return_indices=True)
+    backward = cpu.ops.max_pool2d_backward
+    assert_exact(
+        backward(y, channels_last(indices), x.shape, 2), backward(y, indices, x.shape, 2), "float32"
+    )

@@ -2,6 +2,7 @@
 
 #include "bindings/devices.hpp"
 #include "bindings/foreign.hpp"
+#include "cpu/memory_format.hpp"
 
 namespace fastconv::bindings {
 namespace {
@@ -34,7 +35,13 @@ Array make(const CudaLibrary* library, Device device, DType dtype, const Shape& 
   return array;
 }
 
-// Its dtype is known.
+View dense(View view, void* data, MemoryFormat format) {
+  view.data = data;
+  view.format = format;
+  return view;
+}
+
+// Its dtype is known. What lies in the other format is turned by all threads, any other strides by its library.
 Array unwrap(Argument argument, Foreign&& a, DType dtype, std::optional<MemoryFormat> wanted) {
   Array array;
   array.argument = argument;
@@ -49,7 +56,12 @@ Array unwrap(Argument argument, Foreign&& a, DType dtype, std::optional<MemoryFo
   }
   const MemoryFormat target = wanted.value_or(MemoryFormat::contiguous);
   Foreign copy = make_foreign(a.library, a.device, dtype, array.view.shape, target);
-  copy_into(a.library, copy.object, a.object);
+  if (format && a.device.type == DeviceType::cpu) {
+    const WithoutGil unlocked;
+    cpu::copy_format(dense(array.view, a.data, *format), dense(array.view, copy.data, target));
+  } else {
+    copy_into(a.library, copy.object, a.object);
+  }
   set_view(array, std::move(copy), target);
   return array;
 }

@@ -4,6 +4,7 @@
 #include "../../core/memory.hpp"
 #include "../activation.hpp"
 #include "../isa.hpp"
+#include "../memory_format.hpp"
 #include "../parallel.hpp"
 #include "../tiling.hpp"
 #include "correlation.hpp"

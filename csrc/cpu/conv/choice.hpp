@@ -4,6 +4,7 @@
 #include <type_traits>
 
 #include "../../core/memory.hpp"
+#include "../memory_format.hpp"
 #include "correlation.hpp"
 
 namespace fastconv::cpu {

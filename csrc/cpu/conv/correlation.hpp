@@ -153,9 +153,4 @@ void weight_rows_of(const Correlation&, const T* weight, T* to);
 template <class T>
 void turn_kernels(std::vector<Correlation>& parts, const T* weight, T* turned);
 
-// Copies an (N, C, H, W) array from `from_format` into the other memory format.
-template <class T>
-void copy_format(const T* from, MemoryFormat from_format, T* to, int64_t batch, int64_t channels,
-                 int64_t pixels);
-
 }   // namespace fastconv::cpu

@@ -8,6 +8,7 @@
 
 #include "../../core/memory.hpp"
 #include "../isa.hpp"
+#include "../memory_format.hpp"
 #include "../parallel.hpp"
 #include "correlation.hpp"
 #include "line_copy.hpp"
