@@ -195,8 +195,8 @@ CORNER = (
 )
 
 # Kernels of 2x2 to 5x5 and stride 1, for Winograd: tails of tiles and channels, paddings, groups,
-# wide rows, more tiles than channels and fewer. On the first line tiles of 2x2 take no more products
-# than those of 4x4.
+# wide rows, more tiles than channels and fewer. On the first line tiles of 2x2 take no more
+# products than those of 4x4.
 WINOGRAD = (
     "n2c5h6k7r3p1", "n1c40h2k33r3p1", "n3c70h5k66r3p1", "n1g2c6h1w5k10r3p2", "n40c3h2w9k4r3p1",
     "n2c3h9k5r3", "n2c33h13k34r3p1", "n1c64h28k64r3p1", "n2c17h16k130r3p1", "n3c130h7k70r3p1",
@@ -206,7 +206,8 @@ WINOGRAD = (
     "n16c5h9w6k7r3p1", "n31c20h5k20r5p2", "n15c9h14w10k6r5", "n16c12h13k21r3p1", "n48c3h6w7k5r3p3",
     "n16c4h5k4r3p1",
     "n2c33h13k34r2p1", "n1c16h8w35k70r2", "n2g2c34h9w6k32r2ph0pw1", "n31c20h5k20r2p1",
-    "n15c9h14w10k6r2", "n2c33h13k34r4p1", "n1c16h8w35k70r4p2", "n3c130h5k40r4p1", "n16c5h9w6k7r4p1", "n31c20h5k20r4p2",
+    "n15c9h14w10k6r2", "n2c33h13k34r4p1", "n1c16h8w35k70r4p2", "n3c130h5k40r4p1",
+    "n16c5h9w6k7r4p1", "n31c20h5k20r4p2",
 )  # fmt: skip
 
 DESCRIPTOR_SETS: dict[str, tuple[str, ...]] = {
