@@ -226,6 +226,18 @@ WRONG_TYPES = [
     ),
     (conv(X, W, padding=math.nan), "conv2d: padding must be"),
     (conv(X, W, groups="2"), "conv2d: groups must be an integer, got str"),
+    (
+        lambda: ops.max_pool2d(X, 2, ceil_mode="no"),
+        "max_pool2d: ceil_mode must be a bool, got str",
+    ),
+    (
+        lambda: ops.adaptive_max_pool2d(X, 2, return_indices=None),
+        "adaptive_max_pool2d: return_indices must be a bool, got NoneType",
+    ),
+    (
+        lambda: ops.avg_pool2d(X, 2, count_include_pad=1),
+        "avg_pool2d: count_include_pad must be a bool, got int",
+    ),
     (conv(X, W, activation=3), "conv2d: activation must be"),
     (conv(X, W, out=[]), "conv2d: out must be a NumPy array or have __dlpack__, got list"),
     (conv(X, W, out=Y.astype(float)), "conv2d: out must be float32, got float64"),

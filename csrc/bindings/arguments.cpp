@@ -58,6 +58,13 @@ double parse_number(Argument a, const py::handle& object) {
   return value;
 }
 
+bool parse_bool(Argument a, const py::handle& object) {
+  static const py::object* const numpy_bool = new py::object(py::module_::import("numpy").attr("bool_"));
+  if (!PyBool_Check(object.ptr()) && !py::isinstance(object, *numpy_bool))
+    throw py::type_error(prefix(a) + "must be a bool, got " + type_name(object));
+  return PyObject_IsTrue(object.ptr()) == 1;
+}
+
 int64_t parse_int(Argument a, const py::handle& object) {
   if (!is_integer(object)) throw py::type_error(prefix(a) + "must be an integer, got " + type_name(object));
   const auto index = py::reinterpret_steal<py::object>(PyNumber_Index(object.ptr()));
@@ -172,12 +179,12 @@ std::optional<MemoryFormat> parse_format(Argument a, const py::handle& object) {
 
 PoolProblem parse_windows(const char* op, const Shape& input, int spatial, const py::object& kernel_size,
                           const py::object& stride, const py::object& padding, const py::object& dilation,
-                          bool ceil_mode) {
+                          const py::object& ceil_mode) {
   const Shape kernel = parse_sizes({op, "kernel_size"}, kernel_size, spatial);
-  return make_pool_problem(op, input, kernel,
-                           stride.is_none() ? kernel : parse_sizes({op, "stride"}, stride, spatial),
-                           parse_sizes({op, "padding"}, padding, spatial),
-                           parse_sizes({op, "dilation"}, dilation, spatial), ceil_mode);
+  return make_pool_problem(
+      op, input, kernel, stride.is_none() ? kernel : parse_sizes({op, "stride"}, stride, spatial),
+      parse_sizes({op, "padding"}, padding, spatial), parse_sizes({op, "dilation"}, dilation, spatial),
+      parse_bool({op, "ceil_mode"}, ceil_mode));
 }
 
 PoolProblem parse_adaptive(const char* op, const Shape& input, int spatial, const py::object& output_size) {

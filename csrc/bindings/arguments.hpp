@@ -9,6 +9,7 @@
 
 namespace fastconv::bindings {
 
+bool parse_bool(Argument argument, const py::handle& object);
 int64_t parse_int(Argument argument, const py::handle& object);     // no bool, no float
 double parse_number(Argument argument, const py::handle& object);   // no bool
 Shape parse_shape(Argument argument, const py::handle& object);     // a tuple or list of integers
@@ -29,7 +30,7 @@ std::optional<MemoryFormat> parse_format(Argument argument, const py::handle& ob
 // Windows over an input of this shape; a stride of None is the kernel's size.
 PoolProblem parse_windows(const char* operation, const Shape& input, int spatial, const py::object& kernel_size,
                           const py::object& stride, const py::object& padding, const py::object& dilation,
-                          bool ceil_mode);
+                          const py::object& ceil_mode);
 // As many windows as output_size says, an integer or one for each dimension; None keeps the input's extent.
 PoolProblem parse_adaptive(const char* operation, const Shape& input, int spatial,
                            const py::object& output_size);

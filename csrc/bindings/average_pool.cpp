@@ -11,11 +11,13 @@ std::string name_of(const char* operation, int spatial, const char* pass = "") {
   return operation + std::to_string(spatial) + "d" + pass;
 }
 
-AverageParameters parameters(const char* op, bool count_include_pad, const py::object& divisor_override) {
-  if (divisor_override.is_none()) return {count_include_pad, 0};
+AverageParameters parameters(const char* op, const py::object& count_include_pad,
+                             const py::object& divisor_override) {
+  const bool counts = parse_bool({op, "count_include_pad"}, count_include_pad);
+  if (divisor_override.is_none()) return {counts, 0};
   const int64_t divisor = parse_int({op, "divisor_override"}, divisor_override);
   if (divisor == 0) throw py::value_error(std::string(op) + ": divisor_override must not be 0");
-  return {count_include_pad, divisor};
+  return {counts, divisor};
 }
 
 py::array forward(const char* op, const PoolProblem& p, const AverageParameters& given, const Array& x) {
@@ -40,7 +42,7 @@ py::array backward(const char* op, const PoolProblem& p, const AverageParameters
 }
 
 py::array avg_pool(int spatial, const py::object& x, const py::object& kernel_size, const py::object& stride,
-                   const py::object& padding, bool ceil_mode, bool count_include_pad,
+                   const py::object& padding, const py::object& ceil_mode, const py::object& count_include_pad,
                    const py::object& divisor_override) {
   const std::string name = name_of("avg_pool", spatial);
   const char* op = name.c_str();
@@ -52,8 +54,8 @@ py::array avg_pool(int spatial, const py::object& x, const py::object& kernel_si
 
 py::array avg_pool_backward(int spatial, const py::object& grad, const py::object& input_shape,
                             const py::object& kernel_size, const py::object& stride, const py::object& padding,
-                            bool ceil_mode, bool count_include_pad, const py::object& divisor_override,
-                            const py::object& memory_format) {
+                            const py::object& ceil_mode, const py::object& count_include_pad,
+                            const py::object& divisor_override, const py::object& memory_format) {
   const std::string name = name_of("avg_pool", spatial, "_backward");
   const char* op = name.c_str();
   const Array g = read_floats({op, "grad"}, grad, parse_format({op, "memory_format"}, memory_format));
@@ -80,7 +82,7 @@ py::array adaptive_avg_pool_backward(int spatial, const py::object& grad, const 
 }
 
 py::str avg_pool_implementation(const PoolProblem& p, const py::object& pass, const py::object& dtype,
-                                const py::object& format, bool count_include_pad,
+                                const py::object& format, const py::object& count_include_pad,
                                 const py::object& divisor_override, const py::object& device) {
   const char* op = "avg_pool_implementation";
   const auto implementation =

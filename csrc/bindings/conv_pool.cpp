@@ -17,17 +17,15 @@ PoolProblem parse_pooling(const char* op, const ConvProblem& p, const py::tuple&
     throw py::value_error(std::string(op) +
                           ": expected a convolution in two dimensions, and as pooling "
                           "(kernel_size, stride, padding, dilation, ceil_mode)");
-  if (!py::isinstance<py::bool_>(pooling[4]))
-    throw py::type_error(std::string(op) + ": ceil_mode must be a bool");
   return parse_windows(op, p.output_shape(), kSpatial, pooling[0], pooling[1], pooling[2], pooling[3],
-                       pooling[4].cast<bool>());
+                       pooling[4]);
 }
 
 Pooled conv2d_max_pool2d(const py::object& x, const py::object& weight, const py::object& bias,
                          const py::object& stride, const py::object& padding, const py::object& dilation,
                          const py::object& groups, const py::tuple& pooling, const py::object& activation,
-                         const py::object& algorithm, const py::object& memory_format, bool return_indices,
-                         const py::object& precision) {
+                         const py::object& algorithm, const py::object& memory_format,
+                         const py::object& return_indices, const py::object& precision) {
   const char* op = "conv2d";
   const Array a = read_floats({op, "x"}, x), w = read_floats({op, "weight"}, weight, a, kContiguous);
   const ConvProblem p =
@@ -40,7 +38,8 @@ Pooled conv2d_max_pool2d(const py::object& x, const py::object& weight, const py
   const PoolProblem pool = parse_pooling("max_pool2d", p, pooling);
   const Array y = make_array(a, pool.output_shape(), format.value_or(a.view.format));
   std::optional<Array> indices;
-  if (return_indices) indices = make_array(a, DType::int64, pool.output_shape(), y.view.format);
+  if (parse_bool({op, "return_indices"}, return_indices))
+    indices = make_array(a, DType::int64, pool.output_shape(), y.view.format);
   check_implemented(op, p, Pass::forward, asked, a.view, y.view);
   const auto run = operation("conv2d_max_pool2d", a.view.device, &Backend::conv_max_pool);
   {

@@ -31,18 +31,21 @@ Pooled forward(const char* op, const PoolProblem& p, const Array& x, bool return
 }
 
 Pooled max_pool(int spatial, const py::object& x, const py::object& kernel_size, const py::object& stride,
-                const py::object& padding, const py::object& dilation, bool ceil_mode, bool return_indices) {
+                const py::object& padding, const py::object& dilation, const py::object& ceil_mode,
+                const py::object& return_indices) {
   const char* op = name_of(kForward, spatial);
   const Array a = read_floats({op, "x"}, x);
   const PoolProblem p =
       parse_windows(op, a.view.shape, spatial, kernel_size, stride, padding, dilation, ceil_mode);
-  return forward(op, p, a, return_indices);
+  return forward(op, p, a, parse_bool({op, "return_indices"}, return_indices));
 }
 
-Pooled adaptive_max_pool(int spatial, const py::object& x, const py::object& output_size, bool return_indices) {
+Pooled adaptive_max_pool(int spatial, const py::object& x, const py::object& output_size,
+                         const py::object& return_indices) {
   const char* op = name_of(kAdaptive, spatial);
   const Array a = read_floats({op, "x"}, x);
-  return forward(op, parse_adaptive(op, a.view.shape, spatial, output_size), a, return_indices);
+  const bool indices = parse_bool({op, "return_indices"}, return_indices);
+  return forward(op, parse_adaptive(op, a.view.shape, spatial, output_size), a, indices);
 }
 
 // problem_of(input shape, shape of grad)
@@ -66,7 +69,7 @@ py::array backward(const char* op, const py::object& grad, const py::object& ind
 py::array max_pool_backward(int spatial, const py::object& grad, const py::object& indices,
                             const py::object& input_shape, const py::object& kernel_size,
                             const py::object& stride, const py::object& padding, const py::object& dilation,
-                            bool ceil_mode) {
+                            const py::object& ceil_mode) {
   const char* op = name_of(kBackward, spatial);
   return backward(op, grad, indices, input_shape, [&](const Shape& input, const Shape& output) {
     return kernel_size.is_none()

@@ -308,7 +308,7 @@ def adaptive_max_pool(
     spatial: typing.SupportsInt | typing.SupportsIndex,
     x: typing.Any,
     output_size: typing.Any,
-    return_indices: bool,
+    return_indices: typing.Any,
 ) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
 def adaptive_max_pool_backward(
     spatial: typing.SupportsInt | typing.SupportsIndex,
@@ -322,8 +322,8 @@ def avg_pool(
     kernel_size: typing.Any,
     stride: typing.Any,
     padding: typing.Any,
-    ceil_mode: bool,
-    count_include_pad: bool,
+    ceil_mode: typing.Any,
+    count_include_pad: typing.Any,
     divisor_override: typing.Any,
 ) -> numpy.ndarray: ...
 def avg_pool_backward(
@@ -333,8 +333,8 @@ def avg_pool_backward(
     kernel_size: typing.Any,
     stride: typing.Any,
     padding: typing.Any,
-    ceil_mode: bool,
-    count_include_pad: bool,
+    ceil_mode: typing.Any,
+    count_include_pad: typing.Any,
     divisor_override: typing.Any,
     memory_format: typing.Any,
 ) -> numpy.ndarray: ...
@@ -343,7 +343,7 @@ def avg_pool_implementation(
     pass_: typing.Any,
     dtype: typing.Any = "float32",
     memory_format: typing.Any = "contiguous",
-    count_include_pad: bool = True,
+    count_include_pad: typing.Any = True,
     divisor_override: typing.Any = None,
     device: typing.Any = "cpu",
 ) -> str:
@@ -401,7 +401,7 @@ def conv2d_max_pool2d(
     activation: typing.Any,
     algorithm: typing.Any,
     memory_format: typing.Any,
-    return_indices: bool,
+    return_indices: typing.Any,
     precision: typing.Any = "highest",
 ) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
 def conv2d_max_pool2d_backward(
@@ -728,8 +728,8 @@ def max_pool(
     stride: typing.Any,
     padding: typing.Any,
     dilation: typing.Any,
-    ceil_mode: bool,
-    return_indices: bool,
+    ceil_mode: typing.Any,
+    return_indices: typing.Any,
 ) -> tuple[numpy.ndarray, numpy.ndarray | None]: ...
 def max_pool_backward(
     spatial: typing.SupportsInt | typing.SupportsIndex,
@@ -740,7 +740,7 @@ def max_pool_backward(
     stride: typing.Any,
     padding: typing.Any,
     dilation: typing.Any,
-    ceil_mode: bool,
+    ceil_mode: typing.Any,
 ) -> numpy.ndarray: ...
 def memory_release_cached() -> None: ...
 def memory_reset_peak() -> None: ...
