@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from fastconv import ops
+import fastconv as fc
+from fastconv import nn, ops, optim
 
 f32 = np.float32
 
@@ -130,3 +132,51 @@ def test_nothing_crashes_the_interpreter():
     assert result.returncode == 0, f"exit code {result.returncode}\n{result.stderr[-3000:]}"
     raised, taken = map(int, result.stdout.split())
     assert raised > 1000 and taken < raised
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (lambda: nn.Conv2d(3, 4, 3, bias="no"), "Conv2d: bias must be a bool, got 'no'"),
+        (lambda: nn.Linear(3, 4, bias=1), "Linear: bias must be a bool, got 1"),
+        (lambda: nn.BatchNorm2d(3, affine="no"), "BatchNorm2d: affine must be a bool, got 'no'"),
+        (lambda: nn.LayerNorm(3, bias="no"), "LayerNorm: bias must be a bool, got 'no'"),
+        (lambda: nn.MaxPool2d(2, ceil_mode="no"), "MaxPool2d: ceil_mode must be a bool, got 'no'"),
+        (
+            lambda: nn.AvgPool2d(2, count_include_pad=None),
+            "AvgPool2d: count_include_pad must be a bool, got None",
+        ),
+        (lambda: nn.Dropout("a"), "Dropout: p must be a number, got 'a'"),
+        (
+            lambda: fc.tensor(np.ones(2, np.float32), requires_grad="yes"),
+            "requires_grad: must be a bool, got 'yes'",
+        ),
+        (
+            lambda: optim.SGD(nn.Linear(3, 4), lr=0.1),
+            "SGD: params must be an iterable of Tensors or dicts, as net.parameters() is, "
+            "got Linear",
+        ),
+        (lambda: fc.save_weights("x", "y"), "save_weights: model must be a Module, got str"),
+        (
+            lambda: fc.tensor(np.ones(2, np.float32)).to("banana"),
+            "to: 'banana' is neither a device nor a dtype",
+        ),
+    ],
+)
+def test_arguments_of_another_type(call, message):
+    with pytest.raises(TypeError, match=f"^{re.escape(message)}$"):
+        call()
+
+
+def test_batch_norm_of_other_channels():
+    message = r"BatchNorm2d: input has shape \(2, 3, 4, 4\), expected 5 channels"
+    with pytest.raises(ValueError, match=message):
+        nn.BatchNorm2d(5)(fc.zeros(2, 3, 4, 4))
+    with pytest.raises(TypeError, match="batch_norm: training must be a bool, got str"):
+        ops.batch_norm(np.ones((2, 3, 4, 4), np.float32), None, None, training="no")
+
+
+def test_numbers_of_many_elements():
+    for kind in (bool, float, int):
+        with pytest.raises(ValueError, match=rf"{kind.__name__}: the tensor has shape \(2,\)"):
+            kind(fc.zeros(2))

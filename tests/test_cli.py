@@ -94,8 +94,12 @@ def test_resume_with_another_configuration(capsys, trained: Path) -> None:
     assert "belongs to another configuration: epochs is 2 there and 3 here" in err
 
 
-def test_resume_of_nothing_starts_afresh(capsys, tmp_path: Path) -> None:
-    code, out, err = run(capsys, "train", "--resume", "--output", str(tmp_path / "new"), *SMALL)
+def test_resume_of_nothing_starts_afresh_where_a_model_is_named(capsys, tmp_path: Path) -> None:
+    place = ["--resume", "--output", str(tmp_path / "new")]
+    code, out, err = run(capsys, "train", *place, *SMALL)
+    assert (code, out) == (1, "") and "nothing to resume; name a model to start a run there" in err
+    assert not (tmp_path / "new").exists()
+    code, out, err = run(capsys, "train", "xo_net", *place, *SMALL)
     assert (code, err) == (0, "") and out.startswith("nothing to resume, starting in ")
     assert (tmp_path / "new" / "model.safetensors").exists()
 

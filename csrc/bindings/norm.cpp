@@ -41,22 +41,23 @@ py::typing::Tuple<py::array, py::array, py::array> batch_norm(const py::object& 
                                                               const py::object& running_mean,
                                                               const py::object& running_var,
                                                               const py::object& weight, const py::object& bias,
-                                                              bool training, double momentum, double eps,
-                                                              const py::object& activation) {
+                                                              const py::object& training, double momentum,
+                                                              double eps, const py::object& activation) {
   const char* op = "batch_norm";
   const Array a = read_floats({op, "x"}, x);
   const NormProblem p = make_norm_problem(op, a.view.shape);
-  const BatchNormParameters parameters = {training, momentum, eps, parse_relu(op, activation)};
+  const bool trains = parse_bool({op, "training"}, training);
+  const BatchNormParameters parameters = {trains, momentum, eps, parse_relu(op, activation)};
   require(eps >= 0, op, "eps must be at least 0");
   require(running_mean.is_none() == running_var.is_none(), op,
           "running_mean and running_var must be given together");
-  require(training || !running_mean.is_none(), op, "evaluation needs running_mean and running_var");
-  if (training) check_trainable(op, p);
+  require(trains || !running_mean.is_none(), op, "evaluation needs running_mean and running_var");
+  if (trains) check_trainable(op, p);
   const auto w = read_channels({op, "weight"}, weight, a, p.channels);
   const auto b = read_channels({op, "bias"}, bias, a, p.channels);
   std::optional<InPlace> mean_written, var_written;
   std::optional<Array> mean_read, var_read;
-  if (training) {
+  if (trains) {
     mean_written = write_channels({op, "running_mean"}, running_mean, a, p.channels);
     var_written = write_channels({op, "running_var"}, running_var, a, p.channels);
     if (mean_written) check_disjoint(mean_written->array(), var_written->array());
@@ -70,8 +71,8 @@ py::typing::Tuple<py::array, py::array, py::array> batch_norm(const py::object& 
   const auto run = operation(op, a.view.device, &Backend::batch_norm);
   {
     const WithoutGil unlocked;
-    run(p, parameters, a.view, training ? pointer(mean_written) : pointer(mean_read),
-        training ? pointer(var_written) : pointer(var_read), pointer(w), pointer(b), y.view, mean.view,
+    run(p, parameters, a.view, trains ? pointer(mean_written) : pointer(mean_read),
+        trains ? pointer(var_written) : pointer(var_read), pointer(w), pointer(b), y.view, mean.view,
         invstd.view);
   }
   if (mean_written) mean_written->commit();
@@ -81,7 +82,7 @@ py::typing::Tuple<py::array, py::array, py::array> batch_norm(const py::object& 
 
 py::typing::Tuple<MaybeArray, MaybeArray, MaybeArray> batch_norm_backward(
     const py::object& grad, const py::object& x, const py::object& weight, const py::object& bias,
-    const py::object& mean, const py::object& invstd, bool training, const py::object& activation,
+    const py::object& mean, const py::object& invstd, const py::object& training, const py::object& activation,
     const std::tuple<bool, bool, bool>& output_mask) {
   const char* op = "batch_norm_backward";
   const Array a = read_floats({op, "x"}, x);
@@ -93,6 +94,7 @@ py::typing::Tuple<MaybeArray, MaybeArray, MaybeArray> batch_norm_backward(
   const Array m = read_statistics({op, "mean"}, mean, a, {p.channels});
   const Array s = read_statistics({op, "invstd"}, invstd, a, {p.channels});
   const Activation kind = parse_relu(op, activation);
+  const bool trains = parse_bool({op, "training"}, training);
   std::optional<Array> dx, dw, db;
   if (std::get<0>(output_mask)) dx = make_array(a, a.view.shape, a.view.format);
   if (std::get<1>(output_mask)) dw = make_array(a, {p.channels});
@@ -100,7 +102,7 @@ py::typing::Tuple<MaybeArray, MaybeArray, MaybeArray> batch_norm_backward(
   const auto run = operation(op, a.view.device, &Backend::batch_norm_backward);
   {
     const WithoutGil unlocked;
-    run(p, training, kind, g.view, a.view, pointer(w), pointer(b), m.view, s.view, pointer(dx), pointer(dw),
+    run(p, trains, kind, g.view, a.view, pointer(w), pointer(b), m.view, s.view, pointer(dx), pointer(dw),
         pointer(db));
   }
   const auto result = [](const std::optional<Array>& array) { return array ? array->owner : py::none(); };

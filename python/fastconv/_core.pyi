@@ -357,7 +357,7 @@ def batch_norm(
     running_var: typing.Any,
     weight: typing.Any,
     bias: typing.Any,
-    training: bool,
+    training: typing.Any,
     momentum: typing.SupportsFloat | typing.SupportsIndex,
     eps: typing.SupportsFloat | typing.SupportsIndex,
     activation: typing.Any,
@@ -369,7 +369,7 @@ def batch_norm_backward(
     bias: typing.Any,
     mean: typing.Any,
     invstd: typing.Any,
-    training: bool,
+    training: typing.Any,
     activation: typing.Any,
     output_mask: tuple[bool, bool, bool],
 ) -> tuple[numpy.ndarray | None, numpy.ndarray | None, numpy.ndarray | None]: ...

@@ -86,7 +86,11 @@ def destination(
         if (where if named else dtype) is not None:
             raise TypeError(f"{operation}: {'device' if named else 'dtype'} is given twice")
         where, dtype = (value, dtype) if named else (where, value)
-    return None if where is None else device(where), None if dtype is None else as_dtype(dtype)
+    try:
+        kind = None if dtype is None else as_dtype(dtype)
+    except TypeError:
+        raise TypeError(f"{operation}: {dtype!r} is neither a device nor a dtype") from None
+    return None if where is None else device(where), kind
 
 
 def as_dtype(dtype: Any) -> np.dtype:

@@ -168,6 +168,8 @@ def save_weights(model: Module, file: PathLike) -> None:
 
     The same network in PyTorch loads it with `load_state_dict(safetensors.torch.load_file(file))`.
     """
+    if not hasattr(model, "state_dict"):
+        raise TypeError(f"save_weights: model must be a Module, got {type(model).__name__}")
     state = {name: array_of(value) for name, value in model.state_dict().items()}
     save_safetensors(file, state, {"format": "np"})
 

@@ -72,8 +72,13 @@ class Viewable:
 
     def item(self) -> Any:
         """The value of a tensor of one element as a Python number."""
+        return self._single("item")
+
+    def _single(self, operation: str) -> Any:
         if self._data.size != 1:
-            raise ValueError(f"item: the tensor has shape {self._data.shape}, not one element")
+            raise ValueError(
+                f"{operation}: the tensor has shape {self._data.shape}, not one element"
+            )
         return self._data.item()
 
     def tolist(self) -> Any:
@@ -136,18 +141,18 @@ class Viewable:
         return len(self._data)
 
     def __bool__(self) -> bool:
-        return bool(self.item())
+        return bool(self._single("bool"))
 
     def __float__(self) -> builtins.float:
-        return builtins.float(self.item())
+        return builtins.float(self._single("float"))
 
     def __int__(self) -> int:
-        return int(self.item())
+        return int(self._single("int"))
 
     def __index__(self) -> int:
         if self._data.dtype.kind not in "iub":
             raise TypeError(f"index: only integer tensors can be indices, not {self._data.dtype}")
-        return int(self.item())
+        return int(self._single("int"))
 
     def __format__(self, specification: str) -> str:
         return format(self.item() if specification else str(self), specification)

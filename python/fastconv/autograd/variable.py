@@ -49,8 +49,8 @@ class Variable(Viewable):
         self._version = Version()
         self._data: Any = _checked(data)
         self._requires_grad = False
-        if requires_grad:
-            self.requires_grad = True
+        if requires_grad is not False:
+            self.requires_grad = requires_grad
 
     @property
     def data(self) -> Any:
@@ -90,6 +90,8 @@ class Variable(Viewable):
 
     @requires_grad.setter
     def requires_grad(self, value: bool) -> None:
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(f"requires_grad: must be a bool, got {value!r}")
         if self._node is not None and not value:
             raise RuntimeError(
                 "requires_grad: the result of a recorded operation keeps it; use .detach()"

@@ -24,6 +24,10 @@ def train(args: argparse.Namespace) -> int:
     asked = {name: getattr(args, name) for name in (*names, "device", "augment")}
     run = Run(args.output or _free_folder(args.model or "xo_net"))
     saved = run[CHECKPOINT].exists()
+    if args.resume and not saved and args.model is None and not run.folder.exists():
+        raise FileNotFoundError(
+            f"{run.folder}: nothing to resume; name a model to start a run there"
+        )
     # The data first: where they are missing, no folder is left behind.
     config = run.settle(asked, args.resume)
     _check_device(config.device)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
+
 
 def integer(layer: str, name: str, value: Any, minimum: int = 1) -> int:
     """``value`` as an int of at least ``minimum``; TypeError or ValueError name the argument."""
@@ -17,6 +19,13 @@ def integer(layer: str, name: str, value: Any, minimum: int = 1) -> int:
     if number < minimum:
         raise ValueError(f"{layer}: {name} must be at least {minimum}, got {number}")
     return number
+
+
+def flag(layer: str, name: str, value: Any) -> bool:
+    """``value`` as a bool, which it must be: a string, "no" for one, would count as true."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{layer}: {name} must be a bool, got {value!r}")
+    return bool(value)
 
 
 _TUPLES = {1: "a tuple of one", 2: "a pair", 3: "a triple"}

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
-from fastconv.nn.arguments import integer, sizes
+from fastconv.nn.arguments import flag, integer, sizes
 from fastconv.nn.module import Module
 
 
@@ -25,10 +25,10 @@ class _AvgPool(Module):
         self.kernel_size = kernel_size
         self.stride = kernel_size if stride is None else stride
         self.padding = padding
-        self.ceil_mode = ceil_mode
-        self.count_include_pad = count_include_pad
-        self.divisor_override = divisor_override
         layer = type(self).__name__
+        self.ceil_mode = flag(layer, "ceil_mode", ceil_mode)
+        self.count_include_pad = flag(layer, "count_include_pad", count_include_pad)
+        self.divisor_override = divisor_override
         sizes(layer, "kernel_size", kernel_size, self.dims)
         sizes(layer, "stride", self.stride, self.dims)
         sizes(layer, "padding", padding, self.dims, 0)

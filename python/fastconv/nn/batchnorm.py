@@ -10,7 +10,7 @@ from fastconv import ops
 from fastconv.autograd.checkpoint import recomputing
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
-from fastconv.nn.arguments import integer
+from fastconv.nn.arguments import flag, integer
 from fastconv.nn.module import Module, Parameter
 
 
@@ -26,11 +26,12 @@ class _BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
     ) -> None:
-        self.num_features = integer(type(self).__name__, "num_features", num_features)
+        name = type(self).__name__
+        self.num_features = integer(name, "num_features", num_features)
         self.eps = eps
         self.momentum = momentum
-        self.affine = affine
-        self.track_running_stats = track_running_stats
+        self.affine = flag(name, "affine", affine)
+        self.track_running_stats = flag(name, "track_running_stats", track_running_stats)
         shape = self.num_features
         self.weight = Parameter(np.ones(shape, np.float32)) if affine else None
         self.bias = Parameter(np.zeros(shape, np.float32)) if affine else None
@@ -113,9 +114,14 @@ class _BatchNorm(Module):
         return Tensor(scaled.reshape(weight.shape)), Tensor(moved.reshape(-1))
 
     def _check(self, input: Any) -> None:
-        if isinstance(input, Tensor) and len(input.shape) not in self.dimensions:
+        if not isinstance(input, Tensor):
+            return  # refused by the operation
+        name, shape = type(self).__name__, input.shape
+        if len(shape) not in self.dimensions:
+            raise ValueError(f"{name}: input has shape {shape}, expected {self.expected}")
+        if shape[1] != self.num_features:
             raise ValueError(
-                f"{type(self).__name__}: input has shape {input.shape}, expected {self.expected}"
+                f"{name}: input has shape {shape}, expected {self.num_features} channels"
             )
 
     def extra_repr(self) -> str:

@@ -8,7 +8,7 @@ from fastconv import ops
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
 from fastconv.nn import init
-from fastconv.nn.arguments import integer, sizes
+from fastconv.nn.arguments import flag, integer, sizes
 from fastconv.nn.arguments import padding as padding_of
 from fastconv.nn.fused import conv2d_relu_max_pool2d
 from fastconv.nn.module import MEMORY_FORMATS, Module, Parameter
@@ -50,7 +50,8 @@ class Convolution(Module):
         first, second = channels[::-1] if self.transposed else channels
         shape = (first, second // self.groups, *self.kernel_size)
         self.weight = Parameter(init.empty(shape))
-        self.bias = Parameter(init.empty((self.out_channels,))) if bias else None
+        biased = flag(self._kind, "bias", bias)
+        self.bias = Parameter(init.empty((self.out_channels,))) if biased else None
         self.reset_parameters()
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def check_probability(operation: str, p: float) -> None:
-    """ValueError unless 0 <= p <= 1."""
+    """TypeError unless p is a number, ValueError unless 0 <= p <= 1."""
+    if not isinstance(p, numbers.Real):
+        raise TypeError(f"{operation}: p must be a number, got {p!r}")
     if not 0 <= p <= 1:
         raise ValueError(f"{operation}: p must be in [0, 1], got {p}")
 

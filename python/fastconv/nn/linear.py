@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
 from fastconv.nn import init
-from fastconv.nn.arguments import integer
+from fastconv.nn.arguments import flag, integer
 from fastconv.nn.module import Module, Parameter
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ class Linear(Module):
         self.in_features = integer("Linear", "in_features", in_features)
         self.out_features = integer("Linear", "out_features", out_features)
         self.weight = Parameter(init.empty((self.out_features, self.in_features)))
-        self.bias = Parameter(init.empty((self.out_features,))) if bias else None
+        self.bias = (
+            Parameter(init.empty((self.out_features,))) if flag("Linear", "bias", bias) else None
+        )
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

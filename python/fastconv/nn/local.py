@@ -9,7 +9,7 @@ from fastconv import ops
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
 from fastconv.nn import init
-from fastconv.nn.arguments import integer, sizes
+from fastconv.nn.arguments import flag, integer, sizes
 from fastconv.nn.arguments import padding as padding_of
 from fastconv.nn.module import Module, Parameter
 
@@ -46,7 +46,8 @@ class LocallyConnected(Module):
             (1, self.in_channels, *self.input_size), filters, *self._window, operation=kind
         ).output_shape
         self.weight = Parameter(init.empty((*places, *filters)))
-        self.bias = Parameter(init.empty((self.out_channels, *places))) if bias else None
+        biased = flag(kind, "bias", bias)
+        self.bias = Parameter(init.empty((self.out_channels, *places))) if biased else None
         self.reset_parameters()
 
     @property

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
-from fastconv.nn.arguments import integer
+from fastconv.nn.arguments import flag, integer
 from fastconv.nn.module import Module, Parameter
 
 
@@ -46,10 +46,9 @@ class LayerNorm(_Affine):
         sizes = normalized_shape if isinstance(normalized_shape, Sequence) else [normalized_shape]
         self.normalized_shape = tuple(integer(name, "normalized_shape", size) for size in sizes)
         self.eps = eps
-        self.elementwise_affine = elementwise_affine
-        self._make_parameters(
-            self.normalized_shape, elementwise_affine, elementwise_affine and bias
-        )
+        self.elementwise_affine = flag(name, "elementwise_affine", elementwise_affine)
+        biased = flag(name, "bias", bias) and elementwise_affine
+        self._make_parameters(self.normalized_shape, elementwise_affine, biased)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -76,7 +75,7 @@ class GroupNorm(_Affine):
                 f"{name}: num_groups={num_groups} does not divide num_channels={num_channels}"
             )
         self.eps = eps
-        self.affine = affine
+        self.affine = flag(name, "affine", affine)
         self._make_parameters(self.num_channels, affine, affine)
 
     def forward(self, input: Tensor) -> Tensor:
@@ -104,7 +103,7 @@ class InstanceNorm2d(_Affine):
             raise ValueError(f"{name}: track_running_stats=True is not supported")
         self.num_features = integer(name, "num_features", num_features)
         self.eps = eps
-        self.affine = affine
+        self.affine = flag(name, "affine", affine)
         self._make_parameters(self.num_features, affine, affine)
 
     def forward(self, input: Tensor) -> Tensor:

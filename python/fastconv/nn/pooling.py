@@ -6,7 +6,7 @@ from typing import Any
 
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
-from fastconv.nn.arguments import sizes
+from fastconv.nn.arguments import flag, sizes
 from fastconv.nn.average import Adaptive
 from fastconv.nn.module import Module
 
@@ -27,9 +27,9 @@ class _MaxPool(Module):
         self.stride = kernel_size if stride is None else stride
         self.padding = padding
         self.dilation = dilation
-        self.return_indices = return_indices
-        self.ceil_mode = ceil_mode
         layer = type(self).__name__
+        self.return_indices = flag(layer, "return_indices", return_indices)
+        self.ceil_mode = flag(layer, "ceil_mode", ceil_mode)
         sizes(layer, "kernel_size", kernel_size, self.dims)
         sizes(layer, "stride", self.stride, self.dims)
         sizes(layer, "padding", padding, self.dims, 0)
@@ -82,7 +82,7 @@ class MaxPool3d(_MaxPool):
 class _AdaptiveMaxPool(Adaptive):
     def __init__(self, output_size: Any, return_indices: bool = False) -> None:
         super().__init__(output_size)
-        self.return_indices = return_indices
+        self.return_indices = flag(type(self).__name__, "return_indices", return_indices)
 
 
 class AdaptiveMaxPool1d(_AdaptiveMaxPool):

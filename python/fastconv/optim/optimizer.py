@@ -26,6 +26,11 @@ class Optimizer:
         name = type(self).__name__
         if isinstance(params, (Tensor, dict)):
             raise TypeError(f"{name}: params must be an iterable of Tensors or dicts, not one")
+        if not isinstance(params, Iterable):
+            raise TypeError(
+                f"{name}: params must be an iterable of Tensors or dicts, as net.parameters() is, "
+                f"got {type(params).__name__}"
+            )
         groups = list(params)
         if not groups:
             raise ValueError(f"{name}: the list of parameters is empty")

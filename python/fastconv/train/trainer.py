@@ -118,7 +118,9 @@ class Trainer:
             self._loss_sum += loss * len(target)
             self._samples += len(target)
             self._call("on_batch_end", loss)
-        mean = self._loss_sum / self._samples if self._samples else 0.0
+        if not self._samples:
+            raise ValueError("Trainer.fit: the loader has no batches")
+        mean = self._loss_sum / self._samples
         record: dict[str, Any] = {"epoch": self.epoch + 1, "train_loss": mean}
         if validation is not None:
             loss, accuracy = self.evaluate(validation)
@@ -167,7 +169,7 @@ class Trainer:
                     correct += int((output.data.argmax(1) == target.data).sum())
                 samples += len(target)
         if not samples:
-            return 0.0, 0.0
+            raise ValueError("Trainer.evaluate: the loader has no batches")
         return loss_sum / samples, correct / samples if classes else None
 
     def state_dict(self) -> dict[str, Any]:
