@@ -207,7 +207,10 @@ WRONG_TYPES = [
     (conv(X.astype(np.float16), W), "conv2d: x must be float32 or float64, got float16"),
     (conv(X.astype(complex), W), "conv2d: x must be float32 or float64, got complex128"),
     (conv(X.astype(object), W), "conv2d: x must be float32 or float64, got object"),
-    (conv(X.astype(">f4"), W), "conv2d: x must be float32 or float64, got >f4"),
+    (
+        conv(X.astype(">f4"), W),
+        "conv2d: x must be float32 or float64, got >f4, not in native byte order",
+    ),
     (conv(X.astype(np.longdouble), W), "conv2d: x must be float32 or float64, got"),
     (conv(X, W.astype(float)), "conv2d: weight is float64 but x is float32"),
     (conv(X, W, B.astype(float)), "conv2d: bias is float64 but x is float32"),

@@ -127,6 +127,11 @@ WRONG = [
         "cross_entropy: label_smoothing must be in [0, 1], got 1.5",
     ),
     (
+        lambda: nn.CrossEntropyLoss(label_smoothing=3),
+        ValueError,
+        "CrossEntropyLoss: label_smoothing must be in [0, 1], got 3",
+    ),
+    (
         lambda: F.cross_entropy(F32, T4, fc.ones(4)),
         ValueError,
         "cross_entropy: weight has shape (4,), expected (3,) (input shape (4, 3))",

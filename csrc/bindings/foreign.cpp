@@ -184,6 +184,12 @@ py::object make_numpy(DType dtype, const Shape& shape, bool channels_last) {
 
 std::string prefix(Argument a) { return std::string(a.operation) + ": " + a.name + " "; }
 
+std::string Foreign::dtype_name() const {
+  const py::object dtype = object.attr("dtype");
+  const bool native = !py::hasattr(dtype, "isnative") || dtype.attr("isnative").cast<bool>();
+  return std::string(py::str(dtype)) + (native ? "" : ", not in native byte order");
+}
+
 const char* dtype_name(DType dtype) {
   static const char* const kNames[] = {"float32", "float64", "int32", "int64", "float16", "bfloat16"};
   return kNames[int(dtype)];

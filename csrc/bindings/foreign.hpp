@@ -25,7 +25,7 @@ struct Foreign {
   Foreign& operator=(Foreign&&) = default;
 
   Shape shape() const { return Shape(extents, extents + rank); }
-  std::string dtype_name() const { return py::str(object.attr("dtype")); }
+  std::string dtype_name() const;   // of dtypes that are not ours too
   // How it lies, `wanted` where that is true too; nothing where it is not dense.
   std::optional<MemoryFormat> format(std::optional<MemoryFormat> wanted) const;
 };

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
     from fastconv.ops.types import Reduction
 
 
+def check_label_smoothing(operation: str, value: float) -> None:
+    """ValueError unless 0 <= value <= 1."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{operation}: label_smoothing must be in [0, 1], got {value}")
+
+
 def cross_entropy(
     input: Tensor,
     target: Tensor,
@@ -47,8 +53,7 @@ def cross_entropy(
     input = raised(operation, input)
     x, t = array_of(operation, "input", input), array_of(operation, "target", target)
     check_reduction(operation, reduction)
-    if not 0 <= label_smoothing <= 1:
-        raise ValueError(f"{operation}: label_smoothing must be in [0, 1], got {label_smoothing}")
+    check_label_smoothing(operation, label_smoothing)
     if t.dtype in FLOATING:
         return _of_probabilities(input, target, weight, reduction, label_smoothing)
     if x.ndim > 2:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastconv.autograd.tensor import Tensor
 from fastconv.nn import functional as F
+from fastconv.nn.class_losses import check_label_smoothing
 from fastconv.nn.module import Module
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class CrossEntropyLoss(_Loss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(reduction)
+        check_label_smoothing(type(self).__name__, label_smoothing)
         self._hold(weight=weight)
         self.ignore_index, self.label_smoothing = ignore_index, label_smoothing
 
