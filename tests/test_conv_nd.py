@@ -21,6 +21,7 @@ from fastconv.testing import (
     lay_out,
     normal,
     parse_descriptor,
+    run,
 )
 
 PASSES = ("forward", "backward_input", "backward_weight")
@@ -252,3 +253,26 @@ def test_errors(call, message):
     with pytest.raises(ValueError) as raised:
         call()
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("pass_name", PASSES)
+@pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
+@pytest.mark.parametrize(
+    "descriptor",
+    [
+        "n1c64d9h24k32t2r8sd1sh2sw2",
+        "n1c64d7h26k32t4r2",
+        "n2c32d3h31k64t2r7sd1sh2sw2",
+        "n1c64d6h29k16t4r8sd1sh2sw2",
+        "n1c16d5h12k16t3pd1ph1pw1",
+    ],
+)
+def test_volumes_run_what_their_name_says(cpu, descriptor, layout, pass_name):
+    problem = parse_descriptor(descriptor)
+    arrays = tuple(
+        lay_out(normal(array.shape, i), layout) for i, array in enumerate(arrays_of(problem, 0))
+    )
+    name = _core.conv_implementation(problem, pass_name, "float32", layout, layout)
+    results = (run(cpu.ops, problem, pass_name, arrays, algorithm=a)[0] for a in ("auto", "direct"))
+    same = np.array_equal(*results)
+    assert same != name.startswith("winograd"), name

@@ -118,6 +118,10 @@ def test_chosen_where_it_pays():
         "n2c64h30k64r3dh2p2": False,
         "n16c96h27k256r5p2": True,
         "n64c6h14k16r5": False,
+        "n16c64h28k64r4p1": True,
+        "n16c64h28k64r2": True,
+        "n4c3h64k64r4": False,
+        "n1c256h7k256r2": False,
         "n2c32h30k32r3s5p1": False,
     }.items():
         problem = parse_descriptor(descriptor)
@@ -138,6 +142,7 @@ def test_images_along_the_vectors_where_channels_would_not_fill_them(pass_name, 
         "n64c24h16k24r3p1": True,
         "n32c20h8k20r3p1": True,
         "n8c16h16k20r5p2": False,
+        "n32c32h28k16r4": True,
         "n64c48h8k48r3p1": False,
         "n64c64h8k64r3p1": False,
         "n64c3h32k16r5p2": False,
@@ -145,6 +150,13 @@ def test_images_along_the_vectors_where_channels_would_not_fill_them(pass_name, 
         problem = parse_descriptor(descriptor)
         name = _core.conv_implementation(problem, pass_name, "float32", lies, lies)
         assert name.startswith("winograd-lanes") == expected, f"{descriptor}: {name}"
+
+
+def test_weight_gradients_of_maps_smaller_than_the_kernel_are_direct():
+    for descriptor in ("n16c64h40w2k96r5p2", "n16c64h3w40k96r4p2"):
+        problem = parse_descriptor(descriptor)
+        assert not variant(problem, "backward_weight", "auto").startswith("winograd")
+        assert variant(problem, "forward", "auto").startswith("winograd")
 
 
 def test_other_kernels_are_refused():

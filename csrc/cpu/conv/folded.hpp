@@ -8,8 +8,9 @@
 
 namespace fastconv::cpu {
 
-// The problem of the folded arrays, where that is the faster way: by the problem and how its input lies alone.
-std::optional<ConvProblem> folded_problem(const ConvProblem&, Pass, Algorithm, MemoryFormat input);
+// The problem of the folded arrays, where that is the faster way: by the problem alone and how the array lies
+// that is folded: x, or what backward-input computes.
+std::optional<ConvProblem> folded_problem(const ConvProblem&, Pass, Algorithm, MemoryFormat);
 
 // Of a problem and what it is folded into.
 void folded_forward(const ConvProblem&, const ConvProblem& folded, const View& x, const View& weight,

@@ -4,6 +4,7 @@
 // computed. Kernels of one row and column, or of one slice, need no copies at all.
 #include "volume.hpp"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 
@@ -79,13 +80,33 @@ View piece_of(const View& like, void* data, Shape shape) {
   return view;
 }
 
-// Pieces of equal numbers of images, from the problem alone.
-template <class Body>
-void for_pieces(int64_t images, int64_t image_bytes, int64_t weight_bytes, Body&& body) {
-  const int64_t most = std::max<int64_t>(1, std::max(kPieceBytes, 2 * weight_bytes) / image_bytes);
-  const int64_t pieces = div_up(images, most);
-  for (int64_t i = 0; i < pieces; ++i) body(part_begin(images, pieces, i), part_begin(images, pieces, i + 1));
+int64_t input_plane(const ConvProblem& p) { return p.input[1] * p.input[2]; }
+int64_t output_plane(const ConvProblem& p) { return p.output[1] * p.output[2]; }
+
+std::vector<Reached> parts_of(const ConvProblem& p, const Depth& depth, bool backward) {
+  return reached(depth.axis, p.batch * (backward ? input_plane(p) : output_plane(p)));
 }
+
+// A part's slices in pieces of nearly equal numbers of images, from the problem alone.
+struct Pieces {
+  int64_t weights;            // of the folded weight
+  int64_t gathered, direct;   // elements an image: of the array that is gathered, of the other
+  int64_t images, count;
+
+  Pieces(const ConvProblem& p, const Folding& f, const Reached& part, int64_t itemsize)
+      : weights(p.out_channels * f.taps * f.inputs * f.cells),
+        gathered(f.taps * (f.backward ? p.out_channels * output_plane(p) : p.in_channels * input_plane(p))),
+        direct(f.backward ? p.in_channels * input_plane(p) : p.out_channels * output_plane(p)),
+        images(p.batch * int64_t(part.positions.size())),
+        count(div_up(images, std::max<int64_t>(1, std::max(kPieceBytes, 2 * weights * itemsize) /
+                                                      ((gathered + direct) * itemsize)))) {}
+  int64_t begin(int64_t i) const { return part_begin(images, count, i); }
+
+  template <class Body>
+  void each(Body&& body) const {
+    for (int64_t i = 0; i < count; ++i) body(begin(i), begin(i + 1));
+  }
+};
 
 Depth forward_depth(const ConvProblem& p) { return {forward_correlation(depth_problem(p)).w, 0, 1}; }
 
@@ -106,27 +127,25 @@ void correlate(const ConvProblem& p, bool backward, const View& in, const View& 
       backward ? backward_depths(p, complete) : std::vector<Depth>{forward_depth(p)};
   if (!complete) fill_unreached(out, bias, activation);
   for (const Depth& depth : depths) {
-    for (const Reached& part : reached(depth.axis, p.batch * plane_of(out))) {
+    for (const Reached& part : parts_of(p, depth, backward)) {
       const Folding folding(p, depth, part, backward);
-      const int64_t weights = p.out_channels * folding.taps * folding.inputs * folding.cells;
+      const Pieces pieces(p, folding, part, sizeof(T));
       const bool in_place = folding.kernel == 1;
-      const memory::Buffer folded(in_place ? 0 : size_t(weights) * sizeof(T));
+      const memory::Buffer folded(in_place ? 0 : size_t(pieces.weights) * sizeof(T));
       if (!in_place) fold(folding, p.out_channels, weight.as<const T>(), folded.as<T>());
       const View taps = in_place ? weight : piece_of(weight, folded.as<T>(), {});
 
-      const int64_t from = in.shape[1] * folding.taps * plane_of(in), to = out.shape[1] * plane_of(out);
-      for_pieces(p.batch * int64_t(part.positions.size()), (from + to) * int64_t(sizeof(T)),
-                 weights * int64_t(sizeof(T)), [&](int64_t begin, int64_t end) {
-                   const ConvProblem q = planar_problem(p, end - begin, folding.taps, backward);
-                   const memory::Buffer source(size_t((end - begin) * from) * sizeof(T));
-                   const memory::Buffer result(size_t((end - begin) * to) * sizeof(T));
-                   gather(in, p.groups, depth.axis, part, begin, end, source.as<T>());
-                   const View x = piece_of(in, source.as<T>(), backward ? q.output_shape() : q.input_shape());
-                   const View y = piece_of(out, result.as<T>(), backward ? q.input_shape() : q.output_shape());
-                   const auto run = backward ? conv_transpose : conv_forward;
-                   run(q, x, taps, bias, activation, algorithm, Precision::highest, y);
-                   scatter(result.as<const T>(), depth.axis, part, begin, end, out);
-                 });
+      pieces.each([&](int64_t begin, int64_t end) {
+        const ConvProblem q = planar_problem(p, end - begin, folding.taps, backward);
+        const memory::Buffer source(size_t((end - begin) * pieces.gathered) * sizeof(T));
+        const memory::Buffer result(size_t((end - begin) * pieces.direct) * sizeof(T));
+        gather(in, p.groups, depth.axis, part, begin, end, source.as<T>());
+        const View x = piece_of(in, source.as<T>(), backward ? q.output_shape() : q.input_shape());
+        const View y = piece_of(out, result.as<T>(), backward ? q.input_shape() : q.output_shape());
+        const auto run = backward ? conv_transpose : conv_forward;
+        run(q, x, taps, bias, activation, algorithm, Precision::highest, y);
+        scatter(result.as<const T>(), depth.axis, part, begin, end, out);
+      });
     }
   }
 }
@@ -140,27 +159,24 @@ void backward_weight(const ConvProblem& p, const View& grad, const View& x, Algo
   std::memset(dw.data, 0, size_t(dw.elements()) * sizeof(T));
   if (db) std::memset(db->data, 0, size_t(db->elements()) * sizeof(T));
   const memory::Buffer bias(db ? size_t(p.out_channels) * sizeof(T) : 0);
-  for (const Reached& part : reached(depth.axis, p.batch * plane_of(grad))) {
+  for (const Reached& part : parts_of(p, depth, false)) {
     const Folding folding(p, depth, part, false);
-    const int64_t weights = p.out_channels * folding.taps * folding.inputs * folding.cells;
-    const memory::Buffer folded(size_t(weights) * sizeof(T));
-    const int64_t from = x.shape[1] * folding.taps * plane_of(x), to = grad.shape[1] * plane_of(grad);
-    for_pieces(p.batch * int64_t(part.positions.size()), (from + to) * int64_t(sizeof(T)),
-               weights * int64_t(sizeof(T)), [&](int64_t begin, int64_t end) {
-                 const ConvProblem q = planar_problem(p, end - begin, folding.taps, false);
-                 const memory::Buffer inputs(size_t((end - begin) * from) * sizeof(T));
-                 const memory::Buffer grads(size_t((end - begin) * to) * sizeof(T));
-                 gather(x, p.groups, depth.axis, part, begin, end, inputs.as<T>());
-                 gather(grad, 1, each, {0, 1, part.positions}, begin, end, grads.as<T>());
-                 const View sum = piece_of(dw, bias.as<T>(), {p.out_channels});
-                 conv_backward_weight(q, piece_of(grad, grads.as<T>(), q.output_shape()),
-                                      piece_of(x, inputs.as<T>(), q.input_shape()), algorithm,
-                                      Precision::highest, piece_of(dw, folded.as<T>(), q.weight_shape()),
-                                      db ? &sum : nullptr);
-                 add_unfolded(folding, p.out_channels, folded.as<const T>(), dw.as<T>());
-                 if (db)
-                   for (int64_t k = 0; k < p.out_channels; ++k) db->as<T>()[k] += bias.as<const T>()[k];
-               });
+    const Pieces pieces(p, folding, part, sizeof(T));
+    const memory::Buffer folded(size_t(pieces.weights) * sizeof(T));
+    pieces.each([&](int64_t begin, int64_t end) {
+      const ConvProblem q = planar_problem(p, end - begin, folding.taps, false);
+      const memory::Buffer inputs(size_t((end - begin) * pieces.gathered) * sizeof(T));
+      const memory::Buffer grads(size_t((end - begin) * pieces.direct) * sizeof(T));
+      gather(x, p.groups, depth.axis, part, begin, end, inputs.as<T>());
+      gather(grad, 1, each, {0, 1, part.positions}, begin, end, grads.as<T>());
+      const View sum = piece_of(dw, bias.as<T>(), {p.out_channels});
+      conv_backward_weight(q, piece_of(grad, grads.as<T>(), q.output_shape()),
+                           piece_of(x, inputs.as<T>(), q.input_shape()), algorithm, Precision::highest,
+                           piece_of(dw, folded.as<T>(), q.weight_shape()), db ? &sum : nullptr);
+      add_unfolded(folding, p.out_channels, folded.as<const T>(), dw.as<T>());
+      if (db)
+        for (int64_t k = 0; k < p.out_channels; ++k) db->as<T>()[k] += bias.as<const T>()[k];
+    });
   }
 }
 
@@ -176,7 +192,15 @@ const char* volume_implementation(const ConvProblem& p, Pass pass, Algorithm alg
   const std::vector<Depth> depths =
       backward ? backward_depths(p, complete) : std::vector<Depth>{forward_depth(p)};
   if (depths.empty()) return "zero";   // no output reads the input
-  const ConvProblem q = planar_problem(p, p.batch, depths.front().axis.taps, backward);
+  // Of the first piece of the part with most products: edges may run another.
+  const std::vector<Reached> parts = parts_of(p, depths.front(), backward);
+  const Reached& part = *std::max_element(parts.begin(), parts.end(), [](const Reached& a, const Reached& b) {
+    return a.taps() * int64_t(a.positions.size()) < b.taps() * int64_t(b.positions.size());
+  });
+  const Folding folding(p, depths.front(), part, backward);
+  const Pieces pieces(p, folding, part, itemsize(dtype));
+  const int64_t images = pieces.count > 0 ? pieces.begin(1) : 0;
+  const ConvProblem q = planar_problem(p, images, folding.taps, backward);
   return conv_implementation(q, pass, algorithm, Precision::highest, dtype, source, result);
 }
 

@@ -80,8 +80,10 @@ bool winograd_pays(const Correlation& c, MemoryFormat out) {
   return winograd_cost(c) < direct_products(c) * outputs;
 }
 
+// On maps smaller than the kernel its outer taps see little but padding: what rounds does not get smaller.
 bool winograd_weight_pays(const Correlation& c) {
-  return winograd_possible(c) && winograd_weight_cost(c) < direct_products(c) * double(c.out_channels);
+  return winograd_possible(c) && std::min(c.h.in, c.w.in) >= c.h.taps &&
+         winograd_weight_cost(c) < direct_products(c) * double(c.out_channels);
 }
 
 }   // namespace fastconv::cpu
