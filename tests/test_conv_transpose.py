@@ -283,3 +283,14 @@ def test_what_devices_refuse_is_what_the_cpu_refuses(monkeypatch, wrong):
     with pytest.raises(type(on_cpu.value)) as on_device:
         ops.conv_transpose2d(x, weight, bias, activation=activation)
     assert str(on_device.value) == str(on_cpu.value)
+
+
+@pytest.mark.parametrize("algorithm", ["auto", "direct"])
+@pytest.mark.parametrize("dims", [1, 2, 3])
+def test_sigmoid_without_bias_where_no_tap_reaches(backend, dims, algorithm):
+    x, weight = np.ones((1, 2) + (2,) * dims, np.float32), np.ones((2, 2) + (1,) * dims, np.float32)
+    transposed = getattr(backend.ops, f"conv_transpose{dims}d")
+    y = transposed(x, weight, None, 2, activation="sigmoid", algorithm=algorithm)
+    expected = getattr(reference, f"conv_transpose{dims}d")
+    wide = expected(x.astype(float), weight.astype(float), None, 2, activation="sigmoid")
+    assert_matches(y, wide, np.float32, 2)

@@ -221,20 +221,22 @@ def test_folding_costs_more_in_planes():
 
 
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
-@pytest.mark.parametrize("activation", [None, "relu", "tanh"])
-def test_folded_transposed_with_bias_and_activation(cpu, activation, layout):
-    """Where nothing is added to the result it is the activation of the bias."""
-    x, bias = normal((4, 96, 27, 27), 1), normal((3,), 3)
+@pytest.mark.parametrize("biased", [True, False])
+@pytest.mark.parametrize("activation", [None, "relu", "tanh", "sigmoid"])
+def test_folded_transposed_with_bias_and_activation(cpu, activation, biased, layout):
+    """Where nothing is added to the result it is the activation of the bias, or of 0."""
+    x, bias = normal((4, 96, 27, 27), 1), normal((3,), 3) if biased else None
     weight = normal((96, 3, 11, 11), 2) / np.float32(26)  # sums of about 1
     window = {"stride": 4, "output_padding": 3}
     y = cpu.ops.conv_transpose2d(lay_out(x, layout), weight, bias, activation=activation, **window)
     assert y.shape == (4, 3, 118, 118)
-    wide = (a.astype(float) for a in (x, weight, bias))
+    wide = (None if a is None else a.astype(float) for a in (x, weight, bias))
     expected = reference.conv_transpose2d(*wide, **window)
     if activation is not None:
         expected = getattr(reference, activation)(expected)
     assert relative_l2(y, expected) <= 12 * np.finfo("float32").eps
-    rest = bias if activation is None else getattr(cpu.ops, activation)(bias)
+    rest = np.zeros(3, np.float32) if bias is None else bias
+    rest = rest if activation is None else getattr(cpu.ops, activation)(rest)
     assert np.array_equal(y[:, :, 115:], np.broadcast_to(rest[:, None, None], (4, 3, 3, 118)))
 
 

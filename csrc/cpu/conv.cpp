@@ -103,12 +103,14 @@ bool packs_kernels(const std::vector<Correlation>& parts, const Plan& chosen) {
   return true;
 }
 
-// What the result is where no part writes: the activation of the bias, or 0.
+// What the result is where no part writes: the activation of the bias, or of 0.
 template <class T>
 void fill(const View& out, MemoryFormat format, const View* bias, Activation activation, T* result) {
-  if (bias == nullptr) return zero(result, out.elements() * int64_t(sizeof(T)));
+  if (bias == nullptr && activation != Activation::sigmoid)
+    return zero(result, out.elements() * int64_t(sizeof(T)));
   const int64_t images = out.shape[0], channels = out.shape[1], pixels = out.elements() / (images * channels);
-  std::vector<T> values(bias->as<const T>(), bias->as<const T>() + channels);
+  std::vector<T> values(size_t(channels), T(0));
+  if (bias != nullptr) std::copy_n(bias->as<const T>(), channels, values.begin());
   if (activation != Activation::none) activation_kernel<T>(activation)(values.data(), values.data(), channels);
   if (format == MemoryFormat::contiguous)
     parallel_items(images * channels, kMoveFlops * double(pixels), [&](int64_t plane) {

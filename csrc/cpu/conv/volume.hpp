@@ -15,7 +15,7 @@ void volume_backward_input(const ConvProblem&, const View& grad, const View& wei
 void volume_backward_weight(const ConvProblem&, const View& grad, const View& x, Algorithm, const View& dw,
                             const View* db);
 
-// What a result is where nothing is added to it: the activation of the bias, or 0 (conv.cpp).
+// What a result is where nothing is added to it: the activation of the bias, or of 0 (conv.cpp).
 void fill_unreached(const View& result, const View* bias, Activation);
 
 }   // namespace fastconv::cpu

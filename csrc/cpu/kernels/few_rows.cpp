@@ -21,7 +21,7 @@ FASTCONV_INLINE void stretch(const FewRowsArgs<T>& args, const T* a, const T* b,
                              ptrdiff_t ahead, int count) {
   constexpr int lanes = kLanes<T>;
   Vec<T> bv[kSteps][kVectors];
-#pragma GCC unroll 8
+#pragma GCC unroll 4
   for (int p = 0; p < kSteps; ++p) {
     const T* from = b + p * args.b_stride;
     __builtin_prefetch(from + ahead, 0, 2);   // into L2
@@ -33,7 +33,7 @@ FASTCONV_INLINE void stretch(const FewRowsArgs<T>& args, const T* a, const T* b,
     Vec<T> acc[kVectors];
 #pragma GCC unroll 2
     for (int i = 0; i < kVectors; ++i) acc[i] = first ? zero<T>() : load(sums + i * lanes);
-#pragma GCC unroll 8
+#pragma GCC unroll 4
     for (int p = 0; p < kSteps; ++p) {
       const Vec<T> factor = broadcast(a[m * args.a_stride + p]);
 #pragma GCC unroll 2

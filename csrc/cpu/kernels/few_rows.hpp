@@ -21,7 +21,7 @@ struct FewRowsArgs {
 template <class T>
 struct FewRowsKernels {
   // C[m][j] = sum over p: a[m * a_stride + p] * b[p * b_stride + j], few rows m. `sums` holds
-  // rows * round_up(columns, lanes) elements and should fit the first-level cache beside eight rows of B.
+  // rows * round_up(columns, lanes) elements and should fit the first-level cache beside four rows of B.
   void (*gather)(const FewRowsArgs<T>&, T* sums);
   // C[m][j] = sum over p: a[p * a_stride + m] * b[p * b_stride + j], few steps p. `stream`: past the caches.
   void (*outer)(const FewRowsArgs<T>&, bool stream);
