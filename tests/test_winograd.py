@@ -153,7 +153,7 @@ def test_images_along_the_vectors_where_channels_would_not_fill_them(pass_name, 
 
 
 def test_weight_gradients_of_maps_smaller_than_the_kernel_are_direct():
-    for descriptor in ("n16c64h40w2k96r5p2", "n16c64h3w40k96r4p2"):
+    for descriptor in ("n16c64h40w2k96r5p2", "n16c64h3w40k96r4p2", "n16c64h80w4k96r10sh2p4"):
         problem = parse_descriptor(descriptor)
         assert not variant(problem, "backward_weight", "auto").startswith("winograd")
         assert variant(problem, "forward", "auto").startswith("winograd")

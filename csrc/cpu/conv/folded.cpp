@@ -162,6 +162,7 @@ std::optional<ConvProblem> folded_problem(const ConvProblem& p, Pass pass, Algor
   if (algorithm != Algorithm::automatic || p.spatial != 2 || p.groups > 1) return std::nullopt;
   ConvProblem q = p;
   for (int i = 0; i < 2; ++i) {
+    if (pass == Pass::backward_weight && p.input[i] < p.kernel[i]) return std::nullopt;   // as without strides
     q.kernel[i] = div_up(p.kernel[i], p.stride[i]);
     q.input[i] = p.output[i] + q.kernel[i] - 1;
     q.stride[i] = 1;
